@@ -1,0 +1,87 @@
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+from apps.core.models import RecordModel
+from apps.environments.querysets import EnvironmentQuerySet
+
+
+class Environment(RecordModel):
+    """A notebook or cluster as people know it; its workspace (same id) is what Terraform knows of it."""
+
+    class Status(models.TextChoices):
+        AWAITING_APPROVAL = "awaiting_approval", "Waiting for approval"
+        QUEUED = "queued", "In line"
+        PROVISIONING = "provisioning", "Building"
+        RUNNING = "running", "Running"
+        STOPPING = "stopping", "Stopping"
+        STOPPED = "stopped", "Stopped, files kept"
+        STARTING = "starting", "Starting"
+        UPDATING = "updating", "Updating"
+        FAILED = "failed", "Failed"
+        DESTROYING = "destroying", "Destroying"
+        DESTROYED = "destroyed", "Destroyed"
+
+    class Failure(models.TextChoices):
+        """Why a failed environment failed: decides its word and its primary button."""
+
+        NONE = "", ""
+        START = "start", "Couldn't start"
+        CRASH = "crash", "Crashed"
+        MEMORY = "memory", "Out of memory"
+        UPDATE = "update", "Couldn't update"
+        STOP = "stop", "Couldn't stop"
+        DESTROY = "destroy", "Couldn't destroy"
+        CANCEL = "cancel", "Cancelled"
+
+    name = models.CharField(max_length=60)
+    slug = models.SlugField(max_length=60, unique=True)
+    team = models.ForeignKey("accounts.Team", on_delete=models.PROTECT, related_name="environments")
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="environments")
+    workspace = models.OneToOneField(
+        "provisioning.Workspace", on_delete=models.PROTECT, related_name="environment", null=True
+    )
+    module = models.ForeignKey("catalog.Module", on_delete=models.PROTECT, related_name="environments")
+    module_version = models.ForeignKey("catalog.ModuleVersion", on_delete=models.PROTECT, related_name="environments")
+    preset = models.CharField(max_length=40, blank=True)
+    inputs = models.JSONField(default=dict, help_text="What the owner chose; sensitive values are masked.")
+    inputs_cipher = models.BinaryField(help_text="The same with the sensitive values, encrypted JSON.")
+    secrets_cipher = models.BinaryField(null=True, help_text="The environment's own tokens, encrypted JSON.")
+
+    status = models.CharField(max_length=20, choices=Status.choices, default=Status.QUEUED)
+    failure = models.CharField(max_length=8, choices=Failure.choices, default=Failure.NONE, blank=True)
+    status_reason = models.CharField(max_length=500, blank=True)
+    status_since = models.DateTimeField(default=timezone.now)
+    desired_running = models.BooleanField(default=True)
+    ttl_seconds = models.PositiveIntegerField()
+    expires_at = models.DateTimeField(null=True, blank=True)
+    warned_for = models.DateTimeField(null=True, blank=True, help_text="The stop time the owner was warned of.")
+    last_activity_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True)
+    open_connections = models.PositiveIntegerField(default=0)
+    kernels_busy_since = models.DateTimeField(null=True, blank=True)
+    destroyed_at = models.DateTimeField(null=True, blank=True)
+
+    objects = EnvironmentQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-created_at", "-id"]
+        indexes = [
+            models.Index(fields=["team", "status", "-created_at"]),
+            models.Index(fields=["owner", "status", "-created_at"]),
+            models.Index(fields=["status", "expires_at"]),
+            models.Index(fields=["-created_at", "-id"]),
+            models.Index(fields=["name", "id"]),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["owner", "name"], condition=~models.Q(status="destroyed"), name="environment_name_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def topic(self) -> str:
+        return f"environment:{self.pk}"

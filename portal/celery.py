@@ -1,0 +1,21 @@
+"""Celery: wakes workers; the rows are the truth. Tasks are short, idempotent, and found again by beat when lost."""
+
+import os
+
+from celery import Celery
+from celery.schedules import crontab
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings.dev")
+
+app = Celery("slipway")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+
+
+app.conf.beat_schedule = {
+    "wake-lost-changes": {"task": "apps.provisioning.tasks.changes_wake", "schedule": 5.0},
+    "stop-expired": {"task": "apps.environments.tasks.environments_stop_expired", "schedule": 15.0},
+    "heartbeat": {"task": "apps.core.tasks.worker_heartbeat", "schedule": 10.0},
+    "prune": {"task": "apps.core.tasks.prune", "schedule": crontab(minute=17)},
+}
+
+app.autodiscover_tasks()

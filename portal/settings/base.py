@@ -1,0 +1,272 @@
+"""Settings shared by development, tests and production; everything that differs comes from the environment."""
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from portal import env
+
+BASE_DIR = Path(__file__).resolve().parents[2]
+DATA_DIR = Path(
+    env.text("SLIPWAY_DATA", default=str(BASE_DIR / ".slipway"), help="Folder of everything the portal keeps on disk.")
+)
+
+SECRET_KEY = env.text("SECRET_KEY", default="", help="Signs sessions and links; made by `make up` when not given.")
+SLIPWAY_KEYS = list(
+    env.words("SLIPWAY_KEYS", default=(), help="Fernet keys, newest first; the first encrypts, all decrypt.")
+)
+DEBUG = env.boolean("DEBUG", default=False, help="Shows tracebacks in the browser; never in production.")
+
+PORTAL_URL = env.url(
+    "PORTAL_URL", default="http://localhost:8000", schemes=("http", "https"), help="Address people type for the portal."
+).rstrip("/")
+APPS_URL = (
+    env.url(
+        "APPS_URL",
+        default=None,
+        schemes=("http", "https"),
+        help="Address under which every application gets a host of its own; default: apps.<portal host>.",
+    )
+    or "{0.scheme}://apps.{0.netloc}".format(urlsplit(PORTAL_URL))
+).rstrip("/")
+
+_portal, _apps = urlsplit(PORTAL_URL), urlsplit(APPS_URL)
+ALLOWED_HOSTS = [
+    _portal.hostname,
+    "." + _apps.hostname,
+    *env.words("ALLOWED_HOSTS", default=(), help="Further host names the portal answers to, for example its IP."),
+]
+if _portal.hostname == "localhost":
+    ALLOWED_HOSTS += ["127.0.0.1", "[::1]"]
+CSRF_TRUSTED_ORIGINS = [PORTAL_URL]
+
+INSTALLED_APPS = [
+    "apps.core",
+    "apps.accounts",
+    "apps.audit",
+    "apps.notifications",
+    "apps.catalog",
+    "apps.provisioning",
+    "apps.environments",
+    "apps.experiments",
+    "apps.home",
+    "axes",
+    "csp",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.humanize",
+    "django.contrib.staticfiles",
+    "django_htmx",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "rest_framework",
+    "template_partials",
+]
+
+MIDDLEWARE = [
+    "apps.core.middleware.CorrelationMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "apps.core.middleware.FetchSiteMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "apps.accounts.middleware.TimeZoneMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "axes.middleware.AxesMiddleware",
+]
+
+ROOT_URLCONF = "portal.urls"
+ASGI_APPLICATION = "portal.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "apps.home.context.shell",
+            ],
+            "builtins": ["django_htmx.templatetags.django_htmx", "apps.core.templatetags.portal_ui"],
+        },
+    }
+]
+
+
+def database_from_url(url: str) -> dict[str, object]:
+    """Django's settings for a `postgresql://user:password@host:port/name?host=/socket/dir` URL."""
+    parts = urlsplit(url)
+    options = dict(pair.split("=", 1) for pair in parts.query.split("&") if "=" in pair)
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": unquote(options.pop("host", "") or parts.hostname or ""),
+        "PORT": str(parts.port or options.pop("port", "")),
+        "CONN_HEALTH_CHECKS": True,
+        "OPTIONS": {**options, "pool": {"min_size": 1, "max_size": 20, "timeout": 10}},
+    }
+
+
+DATABASE_URL = env.url(
+    "DATABASE_URL",
+    default="postgresql://slipway@localhost/slipway",
+    schemes=("postgresql", "postgres"),
+    help="PostgreSQL 14 or newer; without it `make up` starts an embedded one.",
+)
+DATABASES = {"default": database_from_url(DATABASE_URL)}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+BROKER_URL = env.url(
+    "BROKER_URL",
+    default="redis://localhost:6379/0",
+    schemes=("redis", "rediss", "unix", "redis+socket"),
+    help="Valkey or Redis for the queue and the cache; without it `make up` starts an embedded one.",
+)
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": BROKER_URL.replace("redis+socket://", "unix://"),
+        "KEY_PREFIX": "slipway",
+    }
+}
+
+CELERY_BROKER_URL = BROKER_URL
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_TIME_LIMIT = 60
+CELERY_TASK_SOFT_TIME_LIMIT = 30
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_TASK_DEFAULT_QUEUE = "slipway"
+
+MLFLOW_TRACKING_URI = env.url(
+    "MLFLOW_TRACKING_URI",
+    default="http://localhost:5000",
+    schemes=("http", "https"),
+    help="MLflow tracking server; without it `make up` starts an embedded one.",
+).rstrip("/")
+MLFLOW_SERVER_SECRET = env.text(
+    "MLFLOW_SERVER_SECRET", default="", help="Secret header that the embedded MLflow server wants from the portal."
+)
+MLFLOW_SERVER_TOKEN = env.text(
+    "MLFLOW_SERVER_TOKEN", default="", help="Bearer token with which the portal calls an MLflow server of your own."
+)
+
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "accounts:sign_in"
+LOGIN_REDIRECT_URL = "/"
+AXES_FAILURE_LIMIT = env.integer(
+    "SIGN_IN_ATTEMPTS", default=10, minimum=3, maximum=1000, help="Failed sign-ins before a person and address wait."
+)
+AXES_COOLOFF_TIME = 0.25
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_LOCKOUT_CALLABLE = "apps.accounts.views.locked_out"
+AXES_VERBOSE = False
+
+_tls = _portal.scheme == "https"
+SESSION_COOKIE_NAME = "__Host-slipway" if _tls else "slipway_session"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _tls
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 60 * 60 * 24 * 14
+CSRF_COOKIE_NAME = "__Host-slipway-csrf" if _tls else "slipway_csrf"
+CSRF_FAILURE_VIEW = "apps.core.views.csrf_failure"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "worker-src": ["'self'"],
+        "style-src": ["'self'"],
+        "font-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "connect-src": ["'self'"],
+        "manifest-src": ["'self'"],
+        "form-action": ["'self'"],
+        "base-uri": ["'none'"],
+        "frame-ancestors": ["'none'"],
+    }
+}
+
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA_DIR / "static"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = False
+
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en-us"
+USE_I18N = False
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "apps.accounts.api.authentication.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": [
+        "rest_framework.permissions.IsAuthenticated",
+        "apps.accounts.api.authentication.TokenScope",
+    ],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_PAGINATION_CLASS": "apps.core.api.pagination.CountedCursorPagination",
+    "DEFAULT_FILTER_BACKENDS": [
+        "django_filters.rest_framework.DjangoFilterBackend",
+        "rest_framework.filters.SearchFilter",
+        "apps.core.api.pagination.StableOrderingFilter",
+    ],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "EXCEPTION_HANDLER": "apps.core.api.problem.problem_response",
+    "PAGE_SIZE": 50,
+    "DEFAULT_THROTTLE_CLASSES": ["rest_framework.throttling.UserRateThrottle"],
+    "DEFAULT_THROTTLE_RATES": {"user": "1200/min", "launch": "60/min", "tokens": "20/hour"},
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Slipway",
+    "DESCRIPTION": "Environments, changes, modules and people of the portal. Errors are RFC 9457 problem documents.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+}
+
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2_000_000
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "filters": {"correlation": {"()": "apps.core.correlation.CorrelationFilter"}},
+    "formatters": {
+        "line": {"format": "{asctime} {levelname} {name} [{correlation_id}] {message}", "style": "{"},
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["correlation"]}},
+    "root": {"handlers": ["console"], "level": "INFO"},
+    "loggers": {"axes": {"level": "WARNING"}, "aiohttp.access": {"level": "WARNING"}},
+}

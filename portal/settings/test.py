@@ -1,0 +1,16 @@
+"""Tests: real PostgreSQL and Valkey (their URLs come from the test session), fast password hashing."""
+
+import os
+
+os.environ.setdefault("SECRET_KEY", "tests-only-secret-key-of-more-than-fifty-characters-0123456789")
+os.environ.setdefault("SLIPWAY_KEYS", "aGtHZ0xVcWJ4b0VhV1h2Q2x5d0dxc2FyZ3h5ZnBhc3M=")
+
+from portal.settings.base import *  # noqa: E402, F403
+from portal.settings.base import CACHES, DATABASES  # noqa: E402
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+DATABASES["default"]["OPTIONS"].pop("pool")
+CACHES["default"]["KEY_PREFIX"] = f"test-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
+CELERY_TASK_ALWAYS_EAGER = False
+AXES_ENABLED = False
+REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"] = {"user": None, "launch": None, "tokens": None}  # noqa: F405

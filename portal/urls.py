@@ -1,0 +1,44 @@
+"""Every address of the portal. Application hosts, `/mlflow/` and `/events/` are answered before Django: see asgi.py."""
+
+from django.contrib import admin
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from rest_framework.routers import DefaultRouter
+
+from apps.accounts.api.urls import routes as account_routes
+from apps.audit.api.urls import routes as audit_routes
+from apps.catalog.api.urls import routes as catalog_routes
+from apps.core import views as core
+from apps.environments.api.urls import routes as environment_routes
+from apps.provisioning.api.urls import routes as provisioning_routes
+
+router = DefaultRouter()
+for prefix, viewset, basename in (
+    *account_routes,
+    *audit_routes,
+    *catalog_routes,
+    *environment_routes,
+    *provisioning_routes,
+):
+    router.register(prefix, viewset, basename)
+
+urlpatterns = [
+    path("healthz", core.healthz, name="healthz"),
+    path("readyz", core.readyz, name="readyz"),
+    path("metrics", core.metrics, name="metrics"),
+    path("", include("apps.home.urls")),
+    path("accounts/", include("apps.accounts.urls")),
+    path("environments/", include("apps.environments.urls")),
+    path("modules/", include("apps.catalog.urls")),
+    path("inbox/", include("apps.notifications.urls")),
+    path("audit/", include("apps.audit.urls")),
+    path("admin/", admin.site.urls),
+    path("api/v1/", include(router.urls)),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="api-docs"),
+]
+
+handler400 = core.bad_request
+handler403 = core.permission_denied
+handler404 = core.page_not_found
+handler500 = core.server_error
