@@ -22,7 +22,12 @@ async def asgi_served(application: Callable[..., Any]) -> AsyncIterator[str]:
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     config = uvicorn.Config(
-        application, log_level="error", lifespan="off", ws_max_size=2**26, timeout_graceful_shutdown=1
+        application,
+        log_level="error",
+        lifespan="off",
+        proxy_headers=False,
+        ws_max_size=2**26,
+        timeout_graceful_shutdown=1,
     )
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
