@@ -1,0 +1,39 @@
+"""What `manage.py up` reads from the environment besides the portal's settings."""
+
+import os
+from dataclasses import dataclass
+
+from portal import env
+
+
+@dataclass(frozen=True)
+class UpOptions:
+    """`given` are the addresses that the person running `up` chose; those services are not started here."""
+
+    bind: str
+    port: int
+    demo: bool
+    given: frozenset[str]
+
+
+ADDRESSES = (
+    "DATABASE_URL",
+    "BROKER_URL",
+    "MLFLOW_TRACKING_URI",
+    "PORTAL_URL",
+    "APPS_URL",
+    "SECRET_KEY",
+    "SLIPWAY_KEYS",
+)
+
+
+def options_read() -> UpOptions:
+    """Raises SettingError for a value that cannot be used. Django's settings checked the addresses already."""
+    return UpOptions(
+        bind=env.text("BIND", default="127.0.0.1", help="IP address on which `make up` listens; 0.0.0.0 for all."),
+        port=env.integer(
+            "PORT", default=8000, minimum=1, maximum=65535, help="Port of `make up`; when taken, the next free one."
+        ),
+        demo=env.boolean("DEMO", default=True, help="0 makes `make up` start an empty workspace without demo people."),
+        given=frozenset(name for name in ADDRESSES if os.environ.get(name, "").strip()),
+    )
