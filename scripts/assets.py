@@ -1,7 +1,7 @@
 """Third-party front-end files: npm installs what package-lock.json says, the few that are served go to static/vendor.
 
 Icons become one sprite of the names in `static/portal/icons.txt`. The stamp knows the lock and the list, so an
-unchanged checkout costs one read. npm is the machine's, or the one that the nodejs wheel of the locked requirements carries.
+unchanged checkout costs one read. npm is the machine's, or that of the nodejs wheel in the locked requirements.
 """
 
 import re

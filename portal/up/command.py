@@ -25,8 +25,8 @@ def up(data: Path) -> int:
     if not lock.acquire():
         process, state, url = lock.holder()
         if state != "stopping":
-            number = f" (process {process.pid})" if process else ""
-            plain(f"Slipway runs here already{number}: {url or 'it is starting'}\nEnd it with Ctrl-C in its terminal.")
+            how = f" or `kill {process.pid}`" if process else ""
+            plain(f"Slipway runs here already: {url or 'it is starting'}\nEnd it with Ctrl-C in its terminal{how}.")
             return 0
         say("An earlier run is ending, waiting for it")
         if not lock.wait(ENDING_SECONDS):
