@@ -166,7 +166,8 @@ def money(amount: Decimal | float | None, currency: str = "€", per: str = "") 
         return SafeString('<span class="text-secondary">no price yet</span>')
     value = Decimal(str(amount))
     digits = 4 if value and abs(value) < Decimal("0.1") else 2
-    return format_html('<span class="num">{}{:,}{}</span>', currency, round(value, digits), f" / {per}" if per else "")
+    shown = f"{currency}{round(value, digits):,}"
+    return format_html('<span class="num">{}{}</span>', shown, f" / {per}" if per else "")
 
 
 def four_digits(value: float) -> str:
