@@ -336,9 +336,11 @@ async def proxy_websocket(
             timeout=aiohttp.ClientWSTimeout(ws_close=WEBSOCKET_CLOSE_SECONDS),
         )
     except aiohttp.WSServerHandshakeError as error:
-        return await websocket_refuse(scope, send, Reply(error.status))
+        await websocket_refuse(scope, send, Reply(error.status))
+        return
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        return await websocket_refuse(scope, send, on_error(error))
+        await websocket_refuse(scope, send, on_error(error))
+        return
     async with socket:
         came = [(key.lower(), value) for key, value in socket._response.raw_headers]  # aiohttp has no public way
         kept = [pair for pair in response_headers(end_to_end(came)) if not pair[0].startswith(b"sec-websocket-")]

@@ -27,7 +27,8 @@ async def proxied(upstream: str, **hooks) -> AsyncIterator[SimpleNamespace]:
 
     async def application(scope, receive, send):
         if scope["type"] == "websocket":
-            return await proxying.proxy_websocket(scope, receive, send, upstream=upstream, **hooks)
+            await proxying.proxy_websocket(scope, receive, send, upstream=upstream, **hooks)
+            return
         seen.statuses.append(await proxying.proxy_http(scope, receive, send, upstream=upstream, **hooks))
 
     try:
@@ -226,7 +227,7 @@ async def test_an_upstream_that_breaks_off_breaks_the_answer_off():
 
 
 async def test_a_begun_body_is_never_sent_a_second_time():
-    """A kept connection that dies while an upload is on it: aiohttp would repeat a PUT with what is left of the body."""
+    """A kept connection that dies while an upload is on it: aiohttp would repeat a PUT with what is left."""
     bodies = []
 
     async def connection(reader, writer):
@@ -234,7 +235,8 @@ async def test_a_begun_body_is_never_sent_a_second_time():
             length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0] or 0)
             if b"PUT" in head:
                 bodies.append(await reader.read(length))
-                return writer.transport.abort()
+                writer.transport.abort()
+                return
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
     server = await asyncio.start_server(connection, "127.0.0.1", 0)

@@ -71,7 +71,8 @@ class AccessApplication:
     ) -> None:
         if isinstance(decision, Reply):
             await receive()
-            return await proxying.websocket_refuse(scope, send, decision)
+            await proxying.websocket_refuse(scope, send, decision)
+            return
         upstream = decision.upstream
         self.activity.opened(upstream.environment_id)
         try:
@@ -98,7 +99,7 @@ class AccessApplication:
                 await asyncio.sleep(self.settings.recheck_seconds)
                 try:
                     resolution = await self.gate.resolve(admitted.upstream.slug, admitted.person)
-                except Exception:  # noqa: BLE001 - whatever the resolver met, what is open stays open for a while
+                except Exception:  # Whatever the resolver met, what is open stays open for a while.
                     if time.monotonic() - answered_at > self.settings.blind_seconds:
                         return GOING_AWAY, "The portal does not answer"
                     continue

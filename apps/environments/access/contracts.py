@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from urllib.parse import urlsplit
 
-from apps.core.proxying import Headers, header, raw_path
+from apps.core.proxying import Headers, Scope, header, raw_path
 
 SLUG = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 TICKET_PATH = "/_slipway/ticket"
@@ -16,7 +16,7 @@ OWN_PATHS = "/_slipway/"
 class Auth(StrEnum):
     """How the application wants its secret; the values of `auth` in a module's `applications`."""
 
-    AUTHORIZATION_TOKEN = "authorization-token"  # Authorization: token <secret>, as Jupyter wants it
+    AUTHORIZATION_TOKEN = "authorization-token"  # noqa: S105 - "Authorization: token <secret>", for Jupyter
     AUTHORIZATION_BEARER = "authorization-bearer"
     NONE = "none"
 
@@ -59,8 +59,8 @@ class Resolution:
     permitted: bool = False
 
 
-# Told apart by the slug and the person (None: nobody is signed in). Must check, now: that the portal session lives and is
-# of that user, that the user is active, and that the user may use the environment.
+# Told apart by the slug and the person (None: nobody is signed in). Must check, now: that the portal session lives and
+# is of that user, that the user is active, and that the user may use the environment.
 Resolver = Callable[[str, Person | None], Awaitable[Resolution]]
 
 
@@ -127,7 +127,7 @@ class Asked:
     websocket: bool = False
 
     @classmethod
-    def from_scope(cls, scope: dict) -> "Asked":
+    def from_scope(cls, scope: Scope) -> "Asked":
         return cls(
             method=scope.get("method", "GET"),
             host=header(scope["headers"], b"host") or "",

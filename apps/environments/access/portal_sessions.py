@@ -1,7 +1,7 @@
 """Ties a session on an application host to the sign-in at the portal that it came from, so that signing out ends both.
 
-An application host's cookie names the portal's session by its hash only. What a hash stands for is kept in the cache: when
-the cache is emptied, people come in again through the portal without noticing more than a reload.
+An application host's cookie names the portal's session by its hash only. What a hash stands for is kept in the cache:
+when that is emptied, people come in again through the portal without noticing more than a reload.
 """
 
 import hashlib

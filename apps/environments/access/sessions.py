@@ -1,7 +1,7 @@
 """The cookies of an application host: the session, and the verifier that binds a ticket to one browser.
 
 Browsers share cookies between the ports of one host, so every name carries the slug; a slug is never used again. The
-value is signed, not secret. It holds no right by itself: whether the person may come in is asked again at every request.
+value is signed, not secret. It holds no right by itself: whether the person may come in is asked at every request.
 """
 
 import secrets

@@ -2,8 +2,8 @@
 
 The proxy asks with the original request's headers and `X-Forwarded-Host`, `-Uri` and `-Method` (Traefik sends them by
 itself; nginx by `proxy_set_header`; Envoy's HTTP `ext_authz` keeps method, path and Host, which its configuration puts
-there). It then sends the request on to `X-Slipway-Upstream` with `Authorization` and, in place of the browser's cookies,
-`X-Slipway-Cookie` from the answer. `/_slipway/` of application hosts has to reach the portal itself.
+there). It then sends the request on to `X-Slipway-Upstream` with `Authorization` and, in place of the browser's
+cookies, `X-Slipway-Cookie` from the answer. `/_slipway/` of application hosts has to reach the portal itself.
 """
 
 import hmac

@@ -1,0 +1,60 @@
+"""What the portal itself writes into MLflow as things are made: whose they are, by whom and from which environment."""
+
+from typing import Any
+
+from apps.experiments.mlflow_ownership import tag_of, tags_of
+from apps.experiments.mlflow_principal import MlflowPrincipal
+from apps.experiments.mlflow_refusals import Refused
+from apps.experiments.mlflow_rules import STAMPED, TEAM_TAG, Call
+
+
+def name_allowed(principal: MlflowPrincipal, name: str, *, empty: bool = False) -> str:
+    """The team in front of an experiment's name, which has to be one of the caller's."""
+    team, slash, rest = name.partition("/")
+    if (not name and empty) or (slash and rest.strip() and team in principal.teams):
+        return team
+    own = " or ".join(f'"{team}/..."' for team in sorted(principal.teams)) or "of a team you belong to"
+    raise Refused(403, "PERMISSION_DENIED", f"An experiment's name starts with its team: {own}, not {name!r}.")
+
+
+def experiment_to_create(principal: MlflowPrincipal, data: dict[str, Any]) -> dict[str, Any]:
+    team = name_allowed(principal, str(data.get("name", "")))
+    if set(data) - {"name", "tags", "artifact_location"} or data.get("artifact_location"):
+        # A location of one's own choice would show another team's files, or the server's, as artifacts.
+        raise Refused(400, "INVALID_PARAMETER_VALUE", "Artifacts are kept by the portal: leave artifact_location out.")
+    return {"name": data["name"], "tags": _tags(data, {TEAM_TAG: team})}
+
+
+def model_to_create(principal: MlflowPrincipal, data: dict[str, Any]) -> dict[str, Any]:
+    prefix = str(data.get("name", "")).partition(".")[0]
+    asked = tag_of(data, TEAM_TAG) or (prefix if prefix in principal.teams else "") or principal.home_team
+    if asked not in principal.teams:
+        own = " or ".join(f'"{team}.{data.get("name")}"' for team in sorted(principal.teams))
+        detail = f"Say whose model this is: call it {own}, or give it the tag {TEAM_TAG}."
+        raise Refused(403, "PERMISSION_DENIED", detail)
+    return {**data, "tags": _tags(data, {TEAM_TAG: asked})}
+
+
+def stamped(principal: MlflowPrincipal, data: dict[str, Any], team: str) -> dict[str, Any]:
+    """A new run or logged model with what the portal knows of it, in place of what the client claims."""
+    known = {TEAM_TAG: team, "slipway.user": principal.username}
+    if principal.environment_id:
+        known["slipway.environment_id"] = principal.environment_id
+    return {**data, "tags": _tags(data, known, without=STAMPED)}
+
+
+def _tags(data: dict[str, Any], known: dict[str, str], *, without: tuple[str, ...] = ()) -> list[dict[str, str]]:
+    kept = [tag for tag in tags_of(data) if tag.get("key") not in {*known, *without}]
+    return [*kept, *({"key": key, "value": value} for key, value in known.items())]
+
+
+def stamps_untouched(call: Call) -> None:
+    """Refuses changes of the tags by which the portal knows whose a thing is and where it came from."""
+    if call.is_read or call.is_("/runs/create") or call.is_("/logged-models"):
+        return
+    tail = call.path.rpartition("/")[2]
+    data = call.data or {}
+    touched = {str(data.get("key")), tail, *(str(tag.get("key")) for tag in tags_of(data))} & set(STAMPED)
+    if touched:
+        detail = f"{', '.join(sorted(touched))} is written by the portal and cannot be changed."
+        raise Refused(403, "PERMISSION_DENIED", detail)

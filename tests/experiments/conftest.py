@@ -1,0 +1,136 @@
+"""A real MLflow server on the test run's PostgreSQL, and the portal's route in front of it, each in its own process."""
+
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+import requests
+
+from tests.core.serving import free_port
+
+ROOT = Path(__file__).parents[2]
+PLUGIN = ROOT / "terraform" / "modules" / "local-notebook" / "runtime" / "plugin"
+
+
+@dataclass
+class Server:
+    """`url` needs the secret, `proxy` a token of `proxy_process.PEOPLE`."""
+
+    url: str
+    secret: str
+    folder: Path
+    process: subprocess.Popen[bytes]
+    started_seconds: float
+    proxy: str = ""
+    proxy_process: "subprocess.Popen[bytes] | None" = None
+    made: list[str] = field(default_factory=list)
+
+    def direct(self, method: str, path: str, **options: Any) -> requests.Response:
+        headers = {"X-Slipway-MLflow-Secret": self.secret, **options.pop("headers", {})}
+        return requests.request(method, self.url + path, headers=headers, timeout=30, **options)
+
+    def ask(self, token: str, method: str, path: str, **options: Any) -> requests.Response:
+        """Through the portal's route; `path` without the API's prefix starts at a noun: "runs/get"."""
+        if not path.startswith("/"):
+            path = f"/api/2.0/mlflow/{path}"
+        headers = {"Authorization": f"Bearer {token}", **options.pop("headers", {})}
+        return requests.request(method, self.proxy + path, headers=headers, timeout=30, **options)
+
+    def experiment(self, token: str, name: str) -> str:
+        answer = self.ask(token, "POST", "experiments/create", json={"name": f"{name}-{secrets.token_hex(4)}"})
+        assert answer.status_code == 200, answer.text
+        return answer.json()["experiment_id"]
+
+    def run(self, token: str, experiment_id: str, **more: Any) -> str:
+        answer = self.ask(token, "POST", "runs/create", json={"experiment_id": experiment_id, **more})
+        assert answer.status_code == 200, answer.text
+        return answer.json()["run"]["info"]["run_id"]
+
+    def tags(self, run_id: str) -> dict[str, str]:
+        run = self.direct("GET", f"/api/2.0/mlflow/runs/get?run_id={run_id}").json()["run"]
+        return {tag["key"]: tag["value"] for tag in run["data"]["tags"]}
+
+
+def clean_environment(**more: str) -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "LANG": "C.UTF-8", **more}
+
+
+def wait_until_healthy(url: str, process: "subprocess.Popen[bytes]", log: Path, seconds: float = 60) -> float:
+    began = time.monotonic()
+    while time.monotonic() - began < seconds:
+        try:
+            if requests.get(url, timeout=2).status_code < 500:
+                return time.monotonic() - began
+        except requests.ConnectionError:
+            pass
+        assert process.poll() is None, log.read_text()
+        time.sleep(0.05)
+    raise AssertionError(log.read_text())
+
+
+def process_end(process: "subprocess.Popen[bytes]") -> None:
+    process.terminate()
+    try:
+        process.wait(15)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder = tmp_path_factory.mktemp("mlflow")
+    database = f"mlflow_{secrets.token_hex(6)}"
+    url = os.environ["DATABASE_URL"]
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {database}")
+    head, _, tail = url.replace("postgresql://", "postgresql+psycopg://", 1).partition("?")
+    backend = head.rpartition("/")[0] + f"/{database}" + (f"?{tail}" if tail else "")
+    secret, port = secrets.token_urlsafe(32), free_port()
+    environment = clean_environment(MLFLOW_BACKEND_STORE_URI=backend, MLFLOW_SERVER_SECRET=secret)
+    arguments = ["--port", str(port), "--artifacts-destination", str(folder / "artifacts")]
+    log = folder / "server.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "apps.experiments.mlflow_server", *arguments],
+            cwd=ROOT,
+            env=environment,
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        seconds = wait_until_healthy(f"http://127.0.0.1:{port}/health", process, log)
+        yield Server(f"http://127.0.0.1:{port}", secret, folder, process, seconds)
+    finally:
+        process_end(process)
+        with psycopg.connect(url, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {database} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def mlflow(mlflow_server: Server) -> Iterator[Server]:
+    """The server with the portal's route in front of it."""
+    port, log = free_port(), mlflow_server.folder / "proxy.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tests.experiments.proxy_process", mlflow_server.url, str(port)],
+            cwd=ROOT,
+            env=clean_environment(MLFLOW_SERVER_SECRET=mlflow_server.secret),
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        wait_until_healthy(f"http://127.0.0.1:{port}/mlflow/health", process, log)
+        mlflow_server.proxy = f"http://127.0.0.1:{port}/mlflow"
+        mlflow_server.proxy_process = process
+        yield mlflow_server
+    finally:
+        process_end(process)
