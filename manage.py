@@ -10,6 +10,10 @@ def main() -> None:
     from django.core.management import execute_from_command_line
 
     from portal.env import SettingError
+    from portal.up.running import running_portal_join
+
+    if sys.argv[1:2] != ["up"]:
+        running_portal_join()
 
     try:
         execute_from_command_line(sys.argv)

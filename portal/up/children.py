@@ -20,7 +20,7 @@ WORKER_GRACE = 35.0
 
 def environ_base(options: UpOptions, places: Places, port: int) -> dict[str, str]:
     """What every child gets: this process's own environment, the addresses, and the keys, made once."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    environ = dict(os.environ)
     url = os.environ["PORTAL_URL"].rstrip("/") if "PORTAL_URL" in options.given else f"http://localhost:{port}"
     environ |= {"SLIPWAY_DATA": str(places.data), "PORTAL_URL": url, "SLIPWAY_PUBLIC_URL": url}
     if "APPS_URL" not in options.given:
@@ -86,6 +86,10 @@ def mlflow(places: Places, environ: dict[str, str], *, port: int, store: str) ->
 
 # MLflow has a database and a secret of its own, and no business with the portal's.
 HIDDEN_FROM_MLFLOW = {"DATABASE_URL", "BROKER_URL", "SECRET_KEY", "SLIPWAY_KEYS", "MLFLOW_TRACKING_URI"}
+
+
+def modules(places: Places, environ: dict[str, str], paths: list[str]) -> Child:
+    return Child("modules", manage("register_module", *paths), places, environ, ROOT, grace=3.0)
 
 
 def seed(places: Places, environ: dict[str, str]) -> Child:

@@ -127,7 +127,13 @@ class EmbeddedPostgres:
             connection.execute(sql.SQL("REVOKE ALL ON DATABASE {database} FROM PUBLIC").format(**names))
 
     def _connect(self) -> psycopg.Connection[tuple[object, ...]]:
-        return psycopg.connect(self.url(role=SUPERUSER, database="postgres"), autocommit=True, connect_timeout=10)
+        try:
+            return psycopg.connect(self.url(role=SUPERUSER, database="postgres"), autocommit=True, connect_timeout=10)
+        except psycopg.OperationalError as error:
+            raise ServiceFailed(
+                f"PostgreSQL in {self.folder} does not take the password of its superuser; were the keys beside it "
+                f"removed or exchanged? {error}"
+            ) from None
 
     def _initialise(self) -> None:
         """A new data directory; made beside its place and moved there, so that half of one is never taken for whole."""

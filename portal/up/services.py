@@ -30,6 +30,10 @@ class Services:
     def start(self) -> None:
         """Raises ServiceFailed."""
         if "DATABASE_URL" not in self.options.given:
+            for name in [name for name in os.environ if name.startswith("PG")]:
+                # libpq would mix what is meant for another server into our addresses.
+                del os.environ[name]
+                self.environ.pop(name, None)
             self._postgres_start()
         if "BROKER_URL" not in self.options.given:
             self.valkey = EmbeddedValkey(
@@ -72,8 +76,8 @@ class Services:
             self.places.log("postgres"),
             {role: self.places.secret(f"postgres-{role}") for role in roles},
         )
-        postgres.start()
         self.postgres = postgres
+        postgres.start()
         for role in (PORTAL_ROLE, MLFLOW_ROLE):
             postgres.ensure_role(role)
             postgres.ensure_database(role, owner=role)

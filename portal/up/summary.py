@@ -19,7 +19,9 @@ def summary(options: UpOptions, places: Places, url: str, port: int) -> str:
             f"  Password        {password.read_text(encoding='utf-8').strip()}   (kept in {password})",
         ]
     else:
-        lines.append("  First person    .venv/bin/python manage.py createsuperuser   (in another terminal)")
+        lines.append(
+            "  First person    .venv/bin/python manage.py create_user NAME --platform-engineer   (in another terminal)"
+        )
     if os.environ.get("SSH_CONNECTION"):
         lines.append(f"  From your desk  ssh -L {port}:localhost:{port} {getpass.getuser()}@{socket.gethostname()}")
     lines += [f"  Logs            {places.logs}", "  To end it       Ctrl-C", ""]

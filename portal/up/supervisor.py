@@ -1,14 +1,14 @@
 """Starting everything in the order that gives a usable page first, watching it, and ending it in order."""
 
-import os
+import http.client
 import signal
 import time
-import urllib.error
-import urllib.request
 from types import FrameType
+from urllib.parse import urlsplit
 
 from portal.up import children
 from portal.up.child import Child, ending
+from portal.up.jobs import Jobs
 from portal.up.lock import UpLock
 from portal.up.migrations import Migrations
 from portal.up.options import UpOptions
@@ -18,14 +18,14 @@ from portal.up.places import Places
 from portal.up.ports import PortalSockets
 from portal.up.postgres import ServiceFailed
 from portal.up.process import log_tail
-from portal.up.seeding import Seeding
+from portal.up.running import addresses_publish
 from portal.up.services import Services
 from portal.up.summary import summary
 
 POLL = 0.1
 WEB_SECONDS = 90
 # Everything a killed supervisor may have left, in the order in which it is ended.
-NAMES = ("agent", "beat", "worker", "web", "mlflow", "seed", "migrate")
+NAMES = ("agent", "beat", "worker", "web", "mlflow", "modules", "seed", "migrate")
 
 
 class StopRequested(Exception):
@@ -44,7 +44,7 @@ class Supervisor:
         self.environ = children.environ_base(options, places, sockets.port)
         self.url = self.environ["PORTAL_URL"] + "/"
         self.services = Services(options, places, self.environ)
-        self.seeding = Seeding(places, self.environ)
+        self.jobs = Jobs(options, places, self.environ)
         self.children: dict[str, Child] = {}
         self.requests = 0
 
@@ -61,7 +61,7 @@ class Supervisor:
         except StopRequested:
             return 0
         except ServiceFailed as error:
-            say(f"The portal cannot start. {error}")
+            say(f"The portal cannot go on. {error}")
             return 1
         finally:
             self._stop()
@@ -73,6 +73,7 @@ class Supervisor:
             if self._child(name).leftover_end():
                 say(f"Ended the {name} process that an earlier run left")
         self.services.start()
+        addresses_publish(self.places.run, self.environ)
         self._tick()
         self._migrate()
         self._child_start(children.web(self.places, self.environ, self.sockets.descriptors()))
@@ -84,8 +85,6 @@ class Supervisor:
         mlflow = self.services.mlflow()
         if mlflow:
             self._child_start(mlflow)
-        if self.options.demo:
-            self.seeding.start()
 
     def _child(self, name: str) -> Child:
         """A child only by name, to look for what is left of it."""
@@ -125,7 +124,7 @@ class Supervisor:
     def _page_await(self) -> None:
         deadline = time.monotonic() + WEB_SECONDS
         web = self.children["web"]
-        while not page_answers(self.sockets.port, self.options.bind):
+        while not page_answers(self.sockets.port, self.options.bind, self.url):
             self._tick()
             if not web.running():
                 code = web.process.returncode if web.process else 0
@@ -140,12 +139,16 @@ class Supervisor:
         while True:
             self._tick()
             self.services.watch()
-            self.seeding.watch()
+            self.jobs.watch()
             for child in self.children.values():
                 child.watch()
-            if not told and self.seeding.people_known():
+            if not told and self._people_known():
                 plain(summary(self.options, self.places, self.url, self.sockets.port))
                 told = True
+
+    def _people_known(self) -> bool:
+        """Whether the password of the demo people exists, or will not come any more."""
+        return not self.jobs.pending("seed") or (self.places.data / "password").exists()
 
     def _tick(self) -> None:
         time.sleep(POLL)
@@ -162,9 +165,9 @@ class Supervisor:
     def _stop(self) -> None:
         self.lock.publish(state="stopping", url=self.url)
         say("Ending: the agent stops services and changes first (Ctrl-C again to hurry)")
-        if self.seeding.child:
-            self.children["seed"] = self.seeding.child
-        for group in (("agent", "beat", "seed", "migrate"), ("web", "worker", "mlflow")):
+        if self.jobs.current:
+            self.children["job"] = self.jobs.current.child
+        for group in (("agent", "beat", "job", "migrate"), ("web", "worker", "mlflow")):
             self._children_end([self.children[name] for name in group if name in self.children])
         self.sockets.close()
         self.services.stop()
@@ -182,21 +185,15 @@ class Supervisor:
                 say(f"{child.name} did not end in time and was killed ({child.log})")
 
 
-def page_answers(port: int, bind: str) -> bool:
-    """Whether the web process answers; the host name is one that every setting allows."""
-    host = bind if bind not in ("0.0.0.0", "localhost") else "127.0.0.1"  # noqa: S104 - compared, not bound
-    host = {"::": "::1"}.get(host, host)
-    shown = f"[{host}]" if ":" in host else host
-    request = urllib.request.Request(f"http://{shown}:{port}/healthz", headers={"Host": _known_host(port)})
+def page_answers(port: int, bind: str, url: str) -> bool:
+    """Whether the web process answers at all; what it says is for `/readyz` and its log to explain."""
+    host = {"0.0.0.0": "127.0.0.1", "localhost": "127.0.0.1", "::": "::1"}.get(bind, bind)  # noqa: S104 - compared
+    connection = http.client.HTTPConnection(host, port, timeout=5)
     try:
-        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - our own address
-            return int(answer.status) == 200
-    except urllib.error.HTTPError as error:
-        # It answers, and what it says is for /readyz and the log to explain.
-        return error.code < 500
-    except (OSError, ValueError):
+        # A host that the settings allow.
+        connection.request("GET", "/healthz", headers={"Host": urlsplit(url).netloc})
+        return connection.getresponse().status < 500
+    except (OSError, http.client.HTTPException):
         return False
-
-
-def _known_host(port: int) -> str:
-    return os.environ.get("PORTAL_URL", f"http://localhost:{port}").split("://", 1)[-1].split("/", 1)[0]
+    finally:
+        connection.close()
