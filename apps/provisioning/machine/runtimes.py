@@ -1,0 +1,273 @@
+"""Runtimes: Python environments built by uv from a locked requirements file, kept by digest, built once.
+
+A runtime is built in a hidden directory and renamed when it is whole (`uv venv --relocatable`, so nothing in it names
+the directory it was built in). All may read it; services get it read-only, which is why byte code is compiled here.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from .errors import InvalidRequest, MachineError, NotFound
+from .files import directory_private, json_read, json_write, names_in, tree_remove
+from .isolation import interpreter
+from .layout import DIGEST, Layout
+
+BUILD_SECONDS = 1800
+_PYTHON = re.compile(r"3\.\d{1,2}(\.\d{1,2})?\Z")
+# The machine's way to its package index: passed to the build and to nothing else.
+_PASSED = re.compile(
+    r"(UV_.*|PIP_(INDEX_URL|EXTRA_INDEX_URL|FIND_LINKS|CERT|CLIENT_CERT|TRUSTED_HOST|NO_INDEX)|"
+    r"SSL_CERT_(FILE|DIR)|REQUESTS_CA_BUNDLE|NETRC|(https?|no|all)_proxy|(HTTPS?|NO|ALL)_PROXY)\Z"
+)
+# These would move the cache, the interpreter or the target away from where the machine keeps them.
+_KEPT_BACK = re.compile(
+    r"UV_(CACHE_DIR|LINK_MODE|PYTHON|PROJECT.*|WORKING_DIR.*|SYSTEM_PYTHON|TARGET|PREFIX|CONSTRAINT|"
+    r"OVERRIDE|REQUIRE_HASHES|NO_VERIFY_HASHES|PUBLISH.*|BUILD_CONSTRAINT|VENV.*|NO_BINARY.*)\Z"
+)
+# The names pip and uv give to the same settings.
+_PIP_TO_UV = {"PIP_INDEX_URL": "UV_DEFAULT_INDEX", "PIP_EXTRA_INDEX_URL": "UV_INDEX", "PIP_FIND_LINKS": "UV_FIND_LINKS",
+              "PIP_CERT": "SSL_CERT_FILE", "PIP_NO_INDEX": "UV_NO_INDEX"}  # fmt: skip
+
+
+class Runtimes:
+    """All runtimes of the machine, shared between environments; each environment holds references."""
+
+    def __init__(self, layout: Layout, *, uv: str | None = None, environ: Mapping[str, str] | None = None) -> None:
+        self.layout = layout
+        self._uv = uv
+        self._environ = os.environ if environ is None else environ
+        self._lock = threading.Lock()
+
+    def put(self, workspace_id: str, requirements: str, python: str) -> dict[str, Any]:
+        """The runtime for a lock text, built unless it is there. Concurrent callers wait for one build."""
+        if not _PYTHON.match(python):
+            raise InvalidRequest(f"{python!r} is not a Python version such as 3.11.", code="machine:invalid-python")
+        executable, version = self._interpreter(python)
+        text = "\n".join(line.rstrip() for line in requirements.splitlines()).strip() + "\n"
+        identity = json.dumps([text, version, sysconfig.get_platform(), "1"])
+        digest = hashlib.sha256(identity.encode()).hexdigest()
+        reused = True
+        with self._locked(digest):
+            if not self._whole(digest):
+                reused = False
+                self._build(digest, text, executable, version)
+            directory_private(self._references(digest) / workspace_id)
+        return {**self._described(digest), "reused": reused}
+
+    def get(self, workspace_id: str, digest: str) -> dict[str, Any]:
+        if (
+            not DIGEST.match(digest)
+            or not (self._references(digest) / workspace_id).is_dir()
+            or not self._whole(digest)
+        ):
+            raise NotFound("There is no such runtime in this environment.", code="machine:runtime-not-found")
+        return {**self._described(digest), "reused": True}
+
+    def delete(self, workspace_id: str, digest: str) -> None:
+        """Drop the environment's reference. The runtime itself is kept for the next launch (`unreferenced_remove`)."""
+        if DIGEST.match(digest):
+            with contextlib.suppress(OSError):
+                (self._references(digest) / workspace_id).rmdir()
+
+    def workspace_forget(self, workspace_id: str) -> None:
+        for digest in names_in(self.layout.runtimes / "references"):
+            self.delete(workspace_id, digest)
+
+    def unreferenced_remove(self, *, keep: int = 5) -> list[str]:
+        """Delete runtimes no environment refers to, all but the `keep` most recently built; returns their digests."""
+        found = [
+            digest
+            for digest in names_in(self.layout.runtimes)
+            if DIGEST.match(digest) and not names_in(self._references(digest))
+        ]
+        found.sort(key=lambda digest: self.path(digest).stat().st_mtime, reverse=True)
+        for digest in found[keep:]:
+            with self._locked(digest):
+                if not names_in(self._references(digest)):
+                    tree_remove(self.path(digest))
+        return found[keep:]
+
+    def path(self, digest: str) -> Path:
+        return self.layout.runtimes / digest
+
+    def read_paths(self, digest: str) -> tuple[Path, ...]:
+        """What a sandbox must see for the runtime to work: itself, and the interpreter it was made from."""
+        record = json_read(self.path(digest) / "slipway.json") or {}
+        prefixes = [Path(prefix) for prefix in record.get("prefixes", ())]
+        return (self.path(digest), *prefixes)
+
+    def rests_remove(self) -> None:
+        """Remove what an interrupted build left. A build under way holds the digest's lock."""
+        for path in self.layout.runtimes.glob(".building-*"):
+            digest = path.name.removeprefix(".building-")[:64]
+            with self._locked(digest, wait=False) as held:
+                if held:
+                    tree_remove(path)
+
+    def _references(self, digest: str) -> Path:
+        return self.layout.runtimes / "references" / digest
+
+    def _described(self, digest: str) -> dict[str, Any]:
+        record = json_read(self.path(digest) / "slipway.json") or {}
+        return {"id": digest, "path": str(self.path(digest)), "python": record.get("python", "")}
+
+    def _whole(self, digest: str) -> bool:
+        """Whether the runtime is complete and the interpreter it was made from is still there."""
+        return (self.path(digest) / "slipway.json").exists() and (self.path(digest) / "bin" / "python").exists()
+
+    @contextlib.contextmanager
+    def _locked(self, digest: str, *, wait: bool = True) -> Iterator[bool]:
+        locks = directory_private(self.layout.runtimes / "locks")
+        with (locks / digest).open("w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            yield True
+
+    def _interpreter(self, python: str) -> tuple[str, str]:
+        """Path and full version of an interpreter of the wanted version: this one, or one that uv finds."""
+        own = ".".join(str(part) for part in sys.version_info[:3])
+        if own == python or own.startswith(f"{python}."):
+            return interpreter(), own
+        result = self._run(["python", "find", "--no-project", "--no-python-downloads", python])
+        found = result.stdout.strip()
+        if result.returncode or not found:
+            raise MachineError(
+                f"Python {python} is not installed on this machine (it has {own}). Choose {own.rpartition('.')[0]}, or "
+                f"have a platform engineer install Python {python}.",
+                code="machine:python-not-found",
+                status=422,
+            )
+        code = "import platform; print(platform.python_version())"
+        version = subprocess.run([found, "-I", "-c", code], capture_output=True, text=True, timeout=30, check=True)
+        return os.path.realpath(found), version.stdout.strip()
+
+    def _build(self, digest: str, text: str, executable: str, version: str) -> None:
+        building = Path(tempfile.mkdtemp(dir=self.layout.runtimes, prefix=f".building-{digest}-"))
+        try:
+            lock = building / "requirements.lock"
+            lock.write_text(text, encoding="utf-8")
+            target = building / "runtime"
+            self._step(
+                ["venv", "--relocatable", "--no-project", "--no-config", "--python", executable, str(target)], text
+            )
+            command = ["pip", "sync", "--require-hashes", "--link-mode", "hardlink", "--compile-bytecode"]
+            command += ["--allow-empty-requirements", "--python", str(target / "bin" / "python"), str(lock)]
+            self._step(command, text)
+            prefixes = {os.path.realpath(Path(executable).parent.parent), str(Path(executable).parent.parent)}
+            shutil.move(lock, target / "requirements.lock")
+            record = {"python": version, "prefixes": sorted(prefixes)}
+            json_write(target / "slipway.json", record, mode=0o644)
+            _readable_for_all(target)
+            tree_remove(self.path(digest))
+            os.rename(target, self.path(digest))
+        finally:
+            tree_remove(building)
+
+    def _step(self, arguments: list[str], text: str) -> None:
+        result = self._run(arguments)
+        if result.returncode == 0:
+            return
+        output = [_masked(line) for line in result.stderr.splitlines() if line.strip()][-30:]
+        raise MachineError(
+            f"The Python packages could not be installed. {_hint(result.stderr, text)}".strip(),
+            code="machine:runtime-failed",
+            status=422,
+            log=output,
+        )
+
+    def _run(self, arguments: list[str]) -> subprocess.CompletedProcess[str]:
+        try:
+            return subprocess.run(
+                [self._executable(), *arguments],
+                env=self._environment(),
+                cwd=self.layout.runtimes,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=BUILD_SECONDS,
+                umask=0o022,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise MachineError(
+                f"Installing the Python packages took longer than {BUILD_SECONDS // 60} minutes and was ended.",
+                code="machine:runtime-failed",
+                status=422,
+            ) from error
+
+    def _executable(self) -> str:
+        if self._uv:
+            return self._uv
+        try:
+            from uv import find_uv_bin
+
+            return str(find_uv_bin())
+        except (ImportError, FileNotFoundError):
+            found = shutil.which("uv")
+        if not found:
+            raise MachineError("uv is not installed, so no Python environment can be built.", code="machine:no-uv")
+        return found
+
+    def _environment(self) -> dict[str, str]:
+        kept = {
+            name: value
+            for name, value in self._environ.items()
+            if _PASSED.match(name) and not _KEPT_BACK.match(name) and value
+        }
+        for old, new in _PIP_TO_UV.items():
+            if old in kept:
+                kept.setdefault(new, kept[old])
+        home = self._environ.get("HOME", str(self.layout.root))
+        own = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": home, "LANG": "C.UTF-8"}
+        own |= {"UV_CACHE_DIR": str(self.layout.root / "cache" / "uv"), "UV_NO_PROGRESS": "1"}
+        return {**kept, **own}
+
+
+def _readable_for_all(top: Path) -> None:
+    """Wheels may carry files only their owner may read; services run as other users."""
+    top.chmod(0o755)
+    for path, directories, files in os.walk(top):
+        for name in [*directories, *files]:
+            entry = os.path.join(path, name)
+            mode = os.lstat(entry).st_mode
+            wanted = 0o555 if mode & 0o040100 else 0o444
+            if mode & 0o170000 != 0o120000 and mode & wanted != wanted:
+                os.chmod(entry, mode & 0o7777 | wanted)
+
+
+def _masked(line: str) -> str:
+    """Index addresses may hold a password."""
+    return re.sub(r"(?<=://)[^/@\s]+@", "••••••@", line)
+
+
+def _hint(output: str, text: str) -> str:
+    if "--hash=" not in text and "hash" in output.lower():
+        return "The requirements must be locked with hashes ('uv pip compile --generate-hashes')."
+    lowered = output.lower()
+    if "hash mismatch" in lowered:
+        return "A downloaded file is not the one that was locked: lock the requirements again, or check the index."
+    if any(word in lowered for word in ("dns", "connect", "network", "timed out", "tcp", "offline")):
+        return (
+            "The package index could not be reached. Check the machine's network and proxy, or name an index in "
+            "UV_DEFAULT_INDEX (a folder of wheels in UV_FIND_LINKS with UV_OFFLINE=1 works without a network)."
+        )
+    if "no space left" in lowered:
+        return "The machine's disk is full."
+    return ""

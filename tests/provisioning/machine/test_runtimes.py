@@ -1,0 +1,112 @@
+"""Runtimes: built once by uv from a lock text with hashes, shared by digest, seen by services."""
+
+import os
+import sys
+import threading
+import zipfile
+from base64 import urlsafe_b64encode
+from hashlib import sha256
+
+import pytest
+
+from apps.provisioning.machine.layout import Layout
+from apps.provisioning.machine.runtimes import Runtimes
+
+PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+@pytest.fixture
+def lock(tmp_path, monkeypatch):
+    """A lock text for one small package from a folder of wheels, so that no network is needed."""
+    wheel = tmp_path / "wheels" / "slipway_probe-1.0-py3-none-any.whl"
+    wheel.parent.mkdir()
+    files = {
+        "slipway_probe.py": b"ANSWER = 42\n\ndef main():\n    print(ANSWER)\n",
+        "slipway_probe-1.0.dist-info/METADATA": b"Metadata-Version: 2.1\nName: slipway-probe\nVersion: 1.0\n",
+        "slipway_probe-1.0.dist-info/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        "slipway_probe-1.0.dist-info/entry_points.txt": b"[console_scripts]\nslipway-probe = slipway_probe:main\n",
+    }
+    record = "".join(
+        f"{name},sha256={urlsafe_b64encode(sha256(data).digest()).rstrip(b'=').decode()},{len(data)}\n"
+        for name, data in files.items()
+    )
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name, data in {**files, "slipway_probe-1.0.dist-info/RECORD": record.encode()}.items():
+            archive.writestr(name, data)
+    monkeypatch.setenv("UV_FIND_LINKS", str(wheel.parent))
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    return f"slipway-probe==1.0 \\\n    --hash=sha256:{sha256(wheel.read_bytes()).hexdigest()}\n"
+
+
+def test_built_once_and_used_by_a_service(bench, lock):
+    answers = []
+    body = {"requirements": lock, "python": PYTHON}
+    threads = [threading.Thread(target=lambda: answers.append(bench.ask("PUT", "/v1/runtimes", body))) for _ in "abc"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(status for status, _runtime in answers) == [200, 200, 201], answers
+    runtime = answers[0][1]
+    assert {answer["id"] for _status, answer in answers} == {runtime["id"]}
+    assert runtime["python"].startswith(f"{PYTHON}.")
+    command = ["/bin/sh", "-c", "slipway-probe; which python; exec python server.py"]
+    service = bench.service(runtime=runtime["id"], command=command)
+    assert bench.get(service)["environ"]["VIRTUAL_ENV"] == runtime["path"]
+    text = bench.machine.log_tail(bench.workspace, "app")[0]
+    assert text.splitlines()[:2] == ["42", f"{runtime['path']}/bin/python"]
+
+
+def test_a_reference_is_the_environments_own(bench, lock):
+    runtime = bench.ask("PUT", "/v1/runtimes", {"requirements": lock, "python": PYTHON})[1]
+    address = f"/v1/runtimes/{runtime['id']}"
+    stranger = bench.client("00000000-0000-0000-0000-000000000001")
+    assert stranger("GET", address)[0] == 404
+    assert bench.ask("GET", address)[0] == 200
+    assert bench.ask("DELETE", address)[0] == 204
+    assert bench.ask("GET", address)[0] == 404
+    again = bench.ask("PUT", "/v1/runtimes", {"requirements": lock, "python": PYTHON})
+    assert (again[0], again[1]["reused"]) == (200, True)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda lock: lock.replace("==1.0", "==9.9"), "could not be installed"),
+        (lambda lock: lock[:-5] + "0000\n", "locked"),
+        (lambda lock: "slipway-probe==1.0\n", "locked with hashes"),
+    ],
+)
+def test_a_failed_build_says_why_and_leaves_nothing(bench, lock, change, words):
+    status, problem = bench.ask("PUT", "/v1/runtimes", {"requirements": change(lock), "python": PYTHON})
+    assert (status, problem["code"]) == (422, "machine:runtime-failed"), problem
+    assert words in problem["detail"]
+    assert problem["log"]
+    assert not list(bench.machine.layout.runtimes.glob(".building-*"))
+
+
+def test_an_absent_python_is_named(bench, lock):
+    status, problem = bench.ask("PUT", "/v1/runtimes", {"requirements": lock, "python": "3.99"})
+    assert (status, problem["code"]) == (422, "machine:python-not-found")
+
+
+def test_only_the_index_settings_reach_the_build(tmp_path):
+    environ = {
+        "UV_DEFAULT_INDEX": "https://index.example/simple", "PIP_FIND_LINKS": "/wheels", "SSL_CERT_FILE": "/ca.pem",
+        "https_proxy": "http://proxy:1", "DATABASE_URL": "postgres://secret", "SLIPWAY_KEYS": "secret",
+        "UV_CACHE_DIR": "/elsewhere", "UV_PYTHON": "/other", "HOME": "/home/dana",
+    }  # fmt: skip
+    seen = Runtimes(Layout(tmp_path), environ=environ)._environment()
+    assert "secret" not in str(seen)
+    assert seen["UV_DEFAULT_INDEX"] == "https://index.example/simple"
+    assert seen["UV_FIND_LINKS"] == "/wheels"
+    assert seen["UV_CACHE_DIR"] == str(tmp_path / "cache" / "uv")
+    assert "UV_PYTHON" not in seen
+
+
+def test_unreferenced_runtimes_can_be_removed(bench, lock):
+    runtime = bench.ask("PUT", "/v1/runtimes", {"requirements": lock, "python": PYTHON})[1]
+    assert bench.machine.runtimes.unreferenced_remove(keep=0) == []
+    bench.ask("DELETE", f"/v1/runtimes/{runtime['id']}")
+    assert bench.machine.runtimes.unreferenced_remove(keep=0) == [runtime["id"]]
+    assert not os.path.exists(runtime["path"])
