@@ -4,6 +4,7 @@ import http.client
 import signal
 import time
 from types import FrameType
+from typing import NoReturn
 from urllib.parse import urlsplit
 
 from portal.up import children
@@ -134,7 +135,7 @@ class Supervisor:
 
     # -- watching
 
-    def _watch(self) -> None:
+    def _watch(self) -> NoReturn:
         told = False
         while True:
             self._tick()

@@ -132,6 +132,11 @@ def test_from_nothing_to_ready_and_to_nothing_again(up: Callable[..., Up]) -> No
     assert get(one.url() + "healthz")[0] == 200
     one.await_said("To end it")
     await_ready(one)
+    # Commands in another terminal work on the running portal's database without being told where it is.
+    elsewhere = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
+    command = [sys.executable, str(ROOT / "manage.py"), "migrate", "--check"]
+    subprocess.run(command, env={**elsewhere, "SLIPWAY_DATA": str(one.data)}, check=True, capture_output=True)
+
     modes = {path.name: path.stat().st_mode & 0o777 for path in one.data.iterdir() if path.is_dir()}
     assert set(modes.values()) == {0o700}, modes
 
