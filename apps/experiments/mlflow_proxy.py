@@ -35,7 +35,7 @@ BODY_BYTES = 32 * 1024 * 1024  # MLflow's own batches are limited to 1 MB
 # Never handed on: the caller's own credentials, and what would make the server judge the browser's origin.
 NOT_UP = {b"authorization", b"cookie", b"origin", b"referer", b"host", b"x-forwarded-for", b"forwarded", b"x-real-ip"}
 NOT_UP_PREFIXES = (b"x-forwarded-", b"x-slipway-", b"sec-fetch-")
-NOT_DOWN = {b"server", b"set-cookie", b"access-control-allow-origin", b"access-control-allow-credentials"}
+NOT_DOWN = {b"date", b"server", b"set-cookie", b"access-control-allow-origin", b"access-control-allow-credentials"}
 
 
 class MlflowProxy:

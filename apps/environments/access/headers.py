@@ -12,8 +12,9 @@ from apps.environments.access.sessions import is_reserved
 
 NOT_UP = {b"authorization", b"cookie", b"forwarded", b"x-real-ip"}
 NOT_UP_PREFIXES = (b"x-forwarded-", b"x-slipway-")
-# Strict-Transport-Security and its like would speak for hosts that are not the application's alone.
-NOT_DOWN = {b"server", b"x-powered-by", b"strict-transport-security", b"alt-svc", b"public-key-pins"}
+# The server in front writes its own Date. Strict-Transport-Security and its like would speak for hosts that are not the
+# application's alone.
+NOT_DOWN = {b"date", b"server", b"x-powered-by", b"strict-transport-security", b"alt-svc", b"public-key-pins"}
 
 
 def cookie_for_upstream(settings: AccessSettings, headers: Headers) -> str:
