@@ -6,7 +6,7 @@ stops. Every reader registers its variable, so that the configuration table in t
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 from urllib.parse import urlsplit
 
@@ -69,13 +69,18 @@ def integer(name: str, *, default: int, help: str, minimum: int = 0, maximum: in
     return _read(name, "number", default, help, parse, "write a whole number")
 
 
-def text(name: str, *, default: str, help: str, choices: tuple[str, ...] = ()) -> str:
+def text(name: str, *, default: str, help: str, choices: tuple[str, ...] = (), shown: str = "") -> str:
+    """`shown` stands for the default in the documentation where the default differs from machine to machine."""
+
     def parse(raw: str) -> str:
         if choices and raw not in choices:
             raise ValueError(f"choose one of {', '.join(choices)}")
         return raw
 
-    return _read(name, " or ".join(choices) or "text", default, help, parse, "write text")
+    value = _read(name, " or ".join(choices) or "text", default, help, parse, "write text")
+    if shown:
+        SETTINGS[name] = replace(SETTINGS[name], default=shown)
+    return value
 
 
 def words(name: str, *, default: tuple[str, ...], help: str) -> tuple[str, ...]:

@@ -47,6 +47,9 @@ class Environment(RecordModel):
     inputs = models.JSONField(default=dict, help_text="What the owner chose; sensitive values are masked.")
     inputs_cipher = models.BinaryField(help_text="The same with the sensitive values, encrypted JSON.")
     secrets_cipher = models.BinaryField(null=True, help_text="The environment's own tokens, encrypted JSON.")
+    settled_cipher = models.BinaryField(
+        null=True, help_text="Inputs, size and version from before the update that is going on, encrypted JSON."
+    )
 
     status = models.CharField(max_length=20, choices=Status.choices, default=Status.QUEUED)
     failure = models.CharField(max_length=8, choices=Failure.choices, default=Failure.NONE, blank=True)

@@ -39,6 +39,7 @@ class Workspace(RecordModel):
     state_serial = models.BigIntegerField(default=0)
     resources = models.JSONField(default=list)
     outputs = models.BinaryField(null=True)
+    destroyed_at = models.DateTimeField(null=True)
 
     objects = WorkspaceQuerySet.as_manager()
 
@@ -148,7 +149,6 @@ class CommandRecord(RecordModel):
 
     change = models.ForeignKey(Change, on_delete=models.CASCADE, related_name="commands")
     name = models.CharField(max_length=20)
-    arguments = models.JSONField(default=list)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     exit_code = models.IntegerField(null=True)
@@ -213,13 +213,13 @@ class LogCursor(models.Model):
 
     workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="+")
     source = models.CharField(max_length=200)
-    offset = models.BigIntegerField(default=0)
+    position = models.CharField(max_length=200, help_text="A byte offset, or what the machine's log reader gave.")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["workspace", "source"], name="log_cursor_once")]
 
     def __str__(self) -> str:
-        return f"{self.source} at {self.offset}"
+        return f"{self.source} at {self.position}"
 
 
 class ServiceStatus(RecordModel):

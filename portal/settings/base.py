@@ -7,7 +7,12 @@ from portal import env
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 DATA_DIR = Path(
-    env.text("SLIPWAY_DATA", default=str(BASE_DIR / ".slipway"), help="Folder of everything the portal keeps on disk.")
+    env.text(
+        "SLIPWAY_DATA",
+        default=str(BASE_DIR / ".slipway"),
+        shown=".slipway in the project's folder",
+        help="Folder of everything the portal keeps on disk.",
+    )
 )
 
 SECRET_KEY = env.text("SECRET_KEY", default="", help="Signs sessions and links; made by `make up` when not given.")
@@ -40,6 +45,8 @@ if _portal.hostname == "localhost":
 CSRF_TRUSTED_ORIGINS = [PORTAL_URL]
 
 INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
     "apps.core",
     "apps.accounts",
     "apps.audit",
@@ -52,8 +59,6 @@ INSTALLED_APPS = [
     "axes",
     "csp",
     "django.contrib.admin",
-    "django.contrib.auth",
-    "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.humanize",

@@ -5,6 +5,7 @@ from typing import Any
 
 from .errors import InvalidRequest
 from .records import ServiceSpec
+from .runtimes import RuntimeSpec, path_is_inside
 from .volumes import VolumeSpec
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -70,14 +71,17 @@ def volume_spec(body: Any) -> VolumeSpec:
     return spec
 
 
-def runtime_spec(body: Any) -> tuple[str, str]:
-    """(lock text, Python version)."""
-    fields = _Fields(body, {"requirements", "python"})
+def runtime_spec(body: Any) -> RuntimeSpec:
+    fields = _Fields(body, {"requirements", "python", "files"})
     if not isinstance(fields.body.get("requirements"), str):
         fields.problems.append("requirements: the text of a lock file is needed")
-    python = fields.text("python", required=True, limit=20)
+    python = fields.text("python", limit=20) if fields.body.get("python") else None
+    files = fields.texts("files", limit=1 << 20)
+    fields.problems += [
+        f"files: {name!r} is not a path inside site-packages" for name in files if not path_is_inside(name)
+    ]
     fields.done()
-    return str(fields.body["requirements"]), str(python)
+    return RuntimeSpec(str(fields.body["requirements"]), python, files)
 
 
 def service_spec(body: Any) -> ServiceSpec:

@@ -234,8 +234,7 @@ class Machine:
         self, method: str, workspace_id: str, name: str | None, body: Any
     ) -> tuple[int, dict[str, Any] | None]:
         if method == "PUT" and name is None:
-            requirements, python = runtime_spec(body)
-            runtime = self.runtimes.put(workspace_id, requirements, python)
+            runtime = self.runtimes.put(workspace_id, runtime_spec(body))
             return 200 if runtime["reused"] else 201, runtime
         if method == "GET" and name:
             return 200, self.runtimes.get(workspace_id, name)

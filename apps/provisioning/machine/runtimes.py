@@ -17,7 +17,8 @@ import sysconfig
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from pathlib import Path
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .errors import InvalidRequest, MachineError, NotFound
@@ -42,6 +43,21 @@ _PIP_TO_UV = {"PIP_INDEX_URL": "UV_DEFAULT_INDEX", "PIP_EXTRA_INDEX_URL": "UV_IN
               "PIP_CERT": "SSL_CERT_FILE", "PIP_NO_INDEX": "UV_NO_INDEX"}  # fmt: skip
 
 
+@dataclass(frozen=True)
+class RuntimeSpec:
+    """What a runtime is made of. Without `python` it gets the machine's own; `files` are laid over its site-packages."""
+
+    requirements: str
+    python: str | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+def path_is_inside(name: str) -> bool:
+    """Whether a relative path stays where it is put."""
+    path = PurePosixPath(name)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts and "\0" not in name
+
+
 class Runtimes:
     """All runtimes of the machine, shared between environments; each environment holds references."""
 
@@ -51,19 +67,19 @@ class Runtimes:
         self._environ = os.environ if environ is None else environ
         self._lock = threading.Lock()
 
-    def put(self, workspace_id: str, requirements: str, python: str) -> dict[str, Any]:
+    def put(self, workspace_id: str, spec: RuntimeSpec) -> dict[str, Any]:
         """The runtime for a lock text, built unless it is there. Concurrent callers wait for one build."""
-        if not _PYTHON.match(python):
-            raise InvalidRequest(f"{python!r} is not a Python version such as 3.11.", code="machine:invalid-python")
-        executable, version = self._interpreter(python)
-        text = "\n".join(line.rstrip() for line in requirements.splitlines()).strip() + "\n"
-        identity = json.dumps([text, version, sysconfig.get_platform(), "1"])
+        if spec.python and not _PYTHON.match(spec.python):
+            raise InvalidRequest(f"{spec.python!r} is not a Python version such as 3.11.", code="machine:invalid-python")
+        executable, version = self._interpreter(spec.python)
+        text = "\n".join(line.rstrip() for line in spec.requirements.splitlines()).strip() + "\n"
+        identity = json.dumps([text, version, sysconfig.get_platform(), sorted(spec.files.items()), "2"])
         digest = hashlib.sha256(identity.encode()).hexdigest()
         reused = True
         with self._locked(digest):
             if not self._whole(digest):
                 reused = False
-                self._build(digest, text, executable, version)
+                self._build(digest, text, spec.files, executable, version)
             directory_private(self._references(digest) / workspace_id)
         return {**self._described(digest), "reused": reused}
 
@@ -139,10 +155,10 @@ class Runtimes:
                 return
             yield True
 
-    def _interpreter(self, python: str) -> tuple[str, str]:
+    def _interpreter(self, python: str | None) -> tuple[str, str]:
         """Path and full version of an interpreter of the wanted version: this one, or one that uv finds."""
         own = ".".join(str(part) for part in sys.version_info[:3])
-        if own == python or own.startswith(f"{python}."):
+        if python is None or own == python or own.startswith(f"{python}."):
             return interpreter(), own
         result = self._run(["python", "find", "--no-project", "--no-python-downloads", python])
         found = result.stdout.strip()
@@ -157,7 +173,7 @@ class Runtimes:
         version = subprocess.run([found, "-I", "-c", code], capture_output=True, text=True, timeout=30, check=True)
         return os.path.realpath(found), version.stdout.strip()
 
-    def _build(self, digest: str, text: str, executable: str, version: str) -> None:
+    def _build(self, digest: str, text: str, files: Mapping[str, str], executable: str, version: str) -> None:
         building = Path(tempfile.mkdtemp(dir=self.layout.runtimes, prefix=f".building-{digest}-"))
         try:
             lock = building / "requirements.lock"
@@ -169,6 +185,7 @@ class Runtimes:
             command = ["pip", "sync", "--require-hashes", "--link-mode", "hardlink", "--compile-bytecode"]
             command += ["--allow-empty-requirements", "--python", str(target / "bin" / "python"), str(lock)]
             self._step(command, text)
+            _lay_over(_site_packages(target), files)
             prefixes = {os.path.realpath(Path(executable).parent.parent), str(Path(executable).parent.parent)}
             shutil.move(lock, target / "requirements.lock")
             record = {"python": version, "prefixes": sorted(prefixes)}
@@ -238,6 +255,17 @@ class Runtimes:
         own = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": home, "LANG": "C.UTF-8"}
         own |= {"UV_CACHE_DIR": str(self.layout.root / "cache" / "uv"), "UV_NO_PROGRESS": "1"}
         return {**kept, **own}
+
+
+def _site_packages(runtime: Path) -> Path:
+    return next(runtime.glob("lib/python3.*/site-packages"))
+
+
+def _lay_over(site_packages: Path, files: Mapping[str, str]) -> None:
+    for name, text in files.items():
+        path = site_packages / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
 
 
 def _readable_for_all(top: Path) -> None:

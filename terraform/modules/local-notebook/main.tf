@@ -57,7 +57,6 @@ resource "slipway_volume" "home" {
 }
 
 resource "slipway_runtime" "python" {
-  python       = "3.11"
   requirements = file("${path.module}/runtime/requirements.lock")
   files        = local.runtime_files
 }

@@ -1,0 +1,1 @@
+"""The agent of one machine: the only process that starts Terraform. See `daemon.py` for its loop."""

@@ -1,0 +1,385 @@
+"""One change on its way through Terraform, as a small state machine that the daemon ticks.
+
+Everything it needs to go on stands in the row and in the stage folders, so a new agent continues where a killed one was:
+a stage that runs is attached to, one that ended is read, one that never began is begun.
+"""
+
+import json
+import logging
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from django.db import transaction
+from django.db.models.functions import Now
+
+from apps.catalog.services import module_archive_extract
+from apps.core.correlation import correlation_id
+from apps.core.crypto import decrypt_json, encrypt_json
+from apps.provisioning.agent.layout import WorkspaceFolder, workspace_folder
+from apps.provisioning.agent.shipping import Redactor, build_log_ship, state_restore, state_ship
+from apps.provisioning.engine import Engine, PlanOptions
+from apps.provisioning.failures import REPLANNED, failure_code
+from apps.provisioning.leases import Lease
+from apps.provisioning.machine import Machine
+from apps.provisioning.models import Change, CommandRecord, Workspace
+from apps.provisioning.plans import PlanSummary, plan_digest, plan_fingerprint, plan_secrets, plan_summary
+from apps.provisioning.registry import context_callbacks
+from apps.provisioning.stage import PlanMismatch, StageHandle, StageResult, stage_attach, stage_diagnostics, stage_start
+from apps.provisioning.stage_setup import Phase
+from apps.provisioning.terraform_log import log_line_parse
+from apps.provisioning.terraform_sandbox import SandboxSpec
+from apps.provisioning.terraform_state import outputs_from_state, resources_from_state, state_read
+from apps.provisioning.transitions import change_fail, change_step, change_transition
+
+log = logging.getLogger(__name__)
+
+Status = Change.Status
+MOST_REPLANS = 3
+
+
+@dataclass(frozen=True)
+class AgentContext:
+    """What every change on this machine shares."""
+
+    root: Path
+    lease: Lease
+    engine: Engine
+    machine: Machine
+    sandbox: SandboxSpec
+    environ: dict[str, str]
+
+
+class ChangeRun:
+    """One change on this machine; `tick()` never waits."""
+
+    def __init__(self, agent: AgentContext, change: Change) -> None:
+        self.agent = agent
+        self.change = change
+        self.workspace: Workspace = change.workspace
+        self.folder: WorkspaceFolder = workspace_folder(agent.root, change.workspace_id)
+        self.values: dict[str, Any] = decrypt_json(bytes(change.values)) if change.values else {}
+        self.interface = change.module_version.interface
+        self.redact = Redactor([self.values.get("slipway_secrets", {}), *self._sensitive_inputs()])
+        self.attempt = self._last_attempt()
+        self.handle: StageHandle | None = None
+        self.cancel_sent = self.kill_sent = self.never_began = False
+        self.state_seen: tuple[int, int] | None = None
+
+    def tick(self) -> bool:
+        """Do what can be done now without waiting; True when the change has ended or waits for a person."""
+        correlation_id.set(self.change.correlation_id or "-")
+        self.change.refresh_from_db()
+        status = self.change.status
+        if status == Status.QUEUED:
+            return self._begin()
+        if status == Status.PLANNING:
+            return self._tick_stage("plan", self._planned)
+        if status == Status.PLANNED:
+            return self._begin_apply()
+        if status == Status.APPLYING:
+            return self._tick_stage("apply", self._applied)
+        if not self.change.is_active:
+            self.folder.forget_change(self.change.pk)
+        return True
+
+    # From queued to planning -----------------------------------------------------------------------------------------
+
+    def _begin(self) -> bool:
+        self.change.fence = self.agent.lease.fence
+        Change.objects.filter(pk=self.change.pk, status=Status.QUEUED).update(fence=self.agent.lease.fence)
+        begun = change_transition(
+            self.change,
+            Status.PLANNING,
+            fence=self.agent.lease.fence,
+            engine=self.agent.engine.kind,
+            engine_version=self.agent.engine.version,
+            step="Planning",
+        )
+        return not begun
+
+    def _start_stage(self, phase: Phase) -> None:
+        stage = self.folder.stage(self.change.pk, phase, self.attempt)
+        self.handle = stage_attach(stage)
+        if self.handle is not None:
+            return
+        if phase == "plan":
+            self._write_inputs()
+        plan = self.folder.stage(self.change.pk, "plan", self.attempt) / "plan.bin"
+        self.handle = stage_start(
+            self.agent.engine,
+            work=self.folder.work,
+            stage_dir=stage,
+            phase=phase,
+            options=PlanOptions(
+                destroy=self.change.kind == Change.Kind.DESTROY,
+                refresh_only=self.change.kind == Change.Kind.REFRESH,
+            ),
+            plan=plan if phase == "apply" else None,
+            plan_hash=self.change.approved_hash if phase == "apply" else "",
+            sandbox=self.agent.sandbox,
+            environ=self.agent.environ,
+            agent_token=self.agent.machine.environment_token(str(self.workspace.pk)),
+        )
+
+    def _write_inputs(self) -> None:
+        """The module's files and the values, as they were when the change was asked for."""
+        version = self.change.module_version
+        mark = self.folder.module_mark
+        if not mark.exists() or mark.read_text() != version.digest:
+            kept = {".terraform", ".terraform.lock.hcl", self.folder.state.name, self.folder.state.name + ".backup"}
+            _clear(self.folder.work, keep=kept)
+            module_archive_extract(version, self.folder.work)
+            mark.write_text(version.digest)
+        state_restore(workspace=self.workspace, path=self.folder.state)
+        _write_private(self.folder.values, json.dumps(self.values))
+
+    # While a stage runs ----------------------------------------------------------------------------------------------
+
+    def _tick_stage(self, phase: Phase, finish: Callable[[StageResult], bool]) -> bool:
+        if self.handle is None:
+            try:
+                self._start_stage(phase)
+            except PlanMismatch:
+                return self._plan_again()
+        assert self.handle is not None
+        self._heed_cancel()
+        result = self.handle.poll()
+        self._ship(phase)
+        if result is None:
+            return False
+        self._ship(phase, whole=True)
+        self._record_commands(result)
+        self.never_began = self.handle.pid == 0
+        self.handle = None
+        return finish(result)
+
+    def _heed_cancel(self) -> None:
+        assert self.handle is not None
+        if self.change.cancel_requested_at and not self.cancel_sent:
+            self.handle.cancel()
+            self.cancel_sent = True
+        if self.change.kill_confirmed_at and not self.kill_sent:
+            self.handle.kill()
+            self.kill_sent = True
+
+    def _ship(self, phase: str, *, whole: bool = False) -> None:
+        stage = self.folder.stage(self.change.pk, phase, self.attempt)
+        while entries := build_log_ship(
+            lease=self.agent.lease,
+            change=self.change,
+            path=stage / "log.jsonl",
+            redact=self.redact,
+            parse=log_line_parse,
+        ):
+            self._follow_steps(entries)
+            if not whole:
+                break
+        if phase == "apply":
+            self._ship_state()
+
+    def _ship_state(self) -> None:
+        try:
+            seen = self.folder.state.stat()
+        except FileNotFoundError:
+            return
+        mark = (seen.st_mtime_ns, seen.st_size)
+        if mark != self.state_seen:
+            state_ship(
+                lease=self.agent.lease, workspace=self.workspace, change=self.change, path=self.folder.state
+            )
+            self.state_seen = mark
+
+    def _follow_steps(self, entries: list[Any]) -> None:
+        labels = self.interface.get("resource_labels", {})
+        total = self.change.steps_total
+        for entry in entries:
+            if entry.kind == "apply_start":
+                step = labels.get(entry.resource, entry.resource)
+                change_step(self.change, fence=self.agent.lease.fence, step=step, done=self.change.steps_done, total=total)
+            elif entry.kind == "apply_complete":
+                done = self.change.steps_done + 1
+                change_step(self.change, fence=self.agent.lease.fence, step=self.change.step, done=done, total=total)
+
+    def _record_commands(self, result: StageResult) -> None:
+        CommandRecord.objects.bulk_create(
+            CommandRecord(
+                change=self.change,
+                name=command.name,
+                started_at=datetime.fromtimestamp(command.started_at, UTC),
+                finished_at=datetime.fromtimestamp(command.finished_at, UTC),
+                exit_code=command.exit_code,
+            )
+            for command in result.commands
+        )
+
+    # From planning to planned, and on --------------------------------------------------------------------------------
+
+    def _planned(self, result: StageResult) -> bool:
+        if not result.ok:
+            return self._end_badly(result, "plan")
+        if self.change.cancel_requested_at:
+            return self._end(Status.CANCELLED)
+        stage = self.folder.stage(self.change.pk, "plan", self.attempt)
+        planned = json.loads((stage / "plan.json").read_text())
+        summary = plan_summary(planned, secrets=self.redact.secrets)
+        digest, fingerprint = plan_digest(stage / "plan.bin"), plan_fingerprint(planned)
+        self.redact.learn(plan_secrets(planned))
+        fields: dict[str, Any] = {
+            "plan": _shown(summary),
+            "plan_hash": digest,
+            "plan_fingerprint": fingerprint,
+            "steps_total": len(summary.changes),
+        }
+        shown_before = self.change.approved_hash and self.change.plan_fingerprint == fingerprint
+        by_itself = not summary.destructive or self.change.kind == Change.Kind.DESTROY or shown_before
+        if not by_itself:
+            change_transition(self.change, Status.AWAITING_APPROVAL, fence=self.agent.lease.fence, **fields)
+            return True
+        change_transition(
+            self.change, Status.PLANNED, fence=self.agent.lease.fence, approved_hash=digest, **fields
+        )
+        return self.change.status != Status.PLANNED
+
+    def _begin_apply(self) -> bool:
+        """Apply the saved plan if it is the approved one and still there; otherwise plan again."""
+        if self.change.cancel_requested_at:
+            return self._end(Status.CANCELLED)
+        plan = self.folder.stage(self.change.pk, "plan", self.attempt) / "plan.bin"
+        same_engine = self.agent.engine.accepts_plan_of(self.change.engine, self.change.engine_version)
+        if not (same_engine and plan.exists() and plan_digest(plan) == self.change.approved_hash):
+            return self._plan_again()
+        self._write_context()
+        if (self.change.plan or {}).get("empty") and self.change.kind != Change.Kind.REFRESH:
+            return self._succeed()
+        return not change_transition(self.change, Status.APPLYING, fence=self.agent.lease.fence)
+
+    def _plan_again(self) -> bool:
+        self.attempt += 1
+        if self.attempt > MOST_REPLANS:
+            return self._fail("provisioning:plan-stale", "The plan was out of date each time it was to be applied.")
+        if self.change.status == Status.PLANNING:
+            return False
+        return not change_transition(
+            self.change,
+            Status.PLANNING,
+            fence=self.agent.lease.fence,
+            step="Planning again",
+            engine=self.agent.engine.kind,
+            engine_version=self.agent.engine.version,
+        )
+
+    def _write_context(self) -> None:
+        context = {
+            "slipway.plan_hash": self.change.plan_hash,
+            "slipway.module": self.change.module_version.module.slug,
+            "slipway.module_version": self.change.module_version.version,
+        }
+        for callback in context_callbacks:
+            context |= callback(self.workspace, self.change)
+        _write_private(self.folder.context, json.dumps(context))
+        self.agent.machine.context_sync(str(self.workspace.pk))
+
+    # The end ---------------------------------------------------------------------------------------------------------
+
+    def _applied(self, result: StageResult) -> bool:
+        if not result.ok:
+            return self._end_badly(result, "apply")
+        return self._succeed()
+
+    def _succeed(self) -> bool:
+        destroyed = self.change.kind == Change.Kind.DESTROY
+        with transaction.atomic():
+            if destroyed:
+                Workspace.objects.filter(pk=self.workspace.pk).update(destroyed_at=Now())
+            self._end(Status.APPLIED)
+        if not destroyed:
+            # Now that the outputs are known, what they add to the run context is as well.
+            self.workspace.refresh_from_db()
+            self._write_context()
+        else:
+            self.agent.machine.purge_workspace(str(self.workspace.pk))
+        return True
+
+    def _end_badly(self, result: StageResult, phase: str) -> bool:
+        if self.change.cancel_requested_at:
+            return self._end(Status.CANCELLED)
+        if result.status == "lost":
+            if phase == "plan" or self.never_began:
+                return self._plan_again()
+            return self._fail(
+                "provisioning:terraform-lost",
+                "Terraform was ended from outside; what it had finished is in the state.",
+            )
+        stage = self.folder.stage(self.change.pk, phase, self.attempt)
+        found = [item for item in stage_diagnostics(stage) if item.severity == "error"]
+        detail = self.redact("\n\n".join(f"{item.summary}\n{item.detail}".strip() for item in found))
+        code = failure_code(detail)
+        if code in REPLANNED and phase == "apply":
+            return self._plan_again()
+        summary = self.redact(found[0].summary) if found else f"Terraform ended with exit code {result.exit_code}."
+        return self._fail(code, summary, detail)
+
+    def _fail(self, code: str, summary: str, detail: str = "") -> bool:
+        with transaction.atomic():
+            self._store_state()
+            change_fail(self.change, code=code, summary=summary, detail=detail, fence=self.agent.lease.fence)
+        self.folder.forget_change(self.change.pk)
+        return True
+
+    def _end(self, status: str) -> bool:
+        with transaction.atomic():
+            self._store_state()
+            change_transition(self.change, status, fence=self.agent.lease.fence, step="")
+        self.folder.forget_change(self.change.pk)
+        return True
+
+    def _store_state(self) -> None:
+        """What the state says now: resources to show, outputs to open the application with."""
+        self._ship_state()
+        state = state_read(self.folder.work)
+        if state is None:
+            return
+        fields: dict[str, Any] = {
+            "resources": resources_from_state(state.data, secrets=self.redact.secrets),
+            "outputs": encrypt_json(outputs_from_state(state.data, reveal=True)),
+            "engine": self.agent.engine.kind,
+        }
+        if self.change.status == Status.APPLYING or self.change.kind == Change.Kind.CREATE:
+            fields["module_version"] = self.change.module_version
+        Workspace.objects.filter(pk=self.workspace.pk).update(**fields)
+
+    # Small things ----------------------------------------------------------------------------------------------------
+
+    def _sensitive_inputs(self) -> list[Any]:
+        variables = self.interface.get("variables", [])
+        return [self.values.get(v["name"]) for v in variables if v.get("sensitive")]
+
+    def _last_attempt(self) -> int:
+        """Planning again makes a new pair of stage folders; after a restart the newest counts."""
+        changes = self.folder.root / "changes" / str(self.change.pk)
+        return max(1, len([path for path in changes.glob("plan*") if path.is_dir()]))
+
+
+def _shown(summary: PlanSummary) -> dict[str, Any]:
+    told = summary.as_dict()
+    return {"resources": told.pop("changes"), **told}
+
+
+def _clear(folder: Path, *, keep: set[str]) -> None:
+    for path in folder.iterdir():
+        if path.name in keep:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(text)

@@ -1,0 +1,270 @@
+"""The loop of the agent: hold the machine's lease, move every change on, watch every service.
+
+It may be killed at any moment. Terraform and the services go on; the next agent takes the lease with a higher fence,
+attaches to what runs and ends nothing that it did not start.
+"""
+
+import logging
+import os
+import shutil
+import socket
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import psycopg
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import close_old_connections
+from django.db.models.functions import Now
+
+from apps.provisioning.agent.change_run import AgentContext, ChangeRun
+from apps.provisioning.agent.watch import ServiceWatch
+from apps.provisioning.engine import Engine
+from apps.provisioning.exceptions import LeaseLost
+from apps.provisioning.leases import Lease, lease_acquire
+from apps.provisioning.machine import Machine
+from apps.provisioning.machine.errors import Conflict
+from apps.provisioning.models import Change, Workspace
+from apps.provisioning.terraform_sandbox import SandboxSpec
+from apps.provisioning.transitions import change_fail
+
+log = logging.getLogger(__name__)
+
+RENEW_EVERY = 5.0
+LOOK_EVERY = 1.0
+TICK = 0.05
+REST = 1.0
+GRACE = 20.0
+
+
+class AlreadyRunning(Exception):
+    """Another live agent works on this machine's folder."""
+
+
+class Agent:
+    """One machine's agent. `run()` returns when `stop()` was called and everything it owes is written."""
+
+    def __init__(self, *, name: str, machine: Machine, engine: Engine, sandbox: SandboxSpec) -> None:
+        self.name = name
+        self.machine = machine
+        self.engine = engine
+        self.sandbox = sandbox
+        self.root: Path = machine.layout.root
+        self.stopping = threading.Event()
+        self.woken = threading.Event()
+        self.runs: dict[object, ChangeRun] = {}
+        self.lease: Lease | None = None
+        self.services: ServiceWatch | None = None
+
+    def stop(self) -> None:
+        self.stopping.set()
+        self.woken.set()
+
+    def run(self, *, end_everything: bool) -> None:
+        """Work until stopped. With `end_everything` the changes are then cancelled and the services ended, too."""
+        try:
+            self.machine.start()
+        except Conflict as error:
+            raise AlreadyRunning(str(error)) from None
+        self.lease = self._wait_for_lease()
+        if self.lease is None:
+            return
+        threading.Thread(target=self._listen, daemon=True, name="listen").start()
+        watcher = threading.Thread(target=self._watch, name="watch")
+        keeper = threading.Thread(target=self._keep_lease, name="lease")
+        try:
+            self._renew()
+            self._purge_destroyed()
+            watcher.start()
+            keeper.start()
+            log.info("agent %s works with %s %s", self.name, self.engine.kind, self.engine.version)
+            self._loop()
+            if end_everything:
+                self._end_everything()
+        except LeaseLost as error:
+            log.error("%s; this agent ends", error)
+        finally:
+            self.stopping.set()
+            for thread in (watcher, keeper):
+                if thread.ident:
+                    thread.join(10)
+            self.machine.close()
+            with suppress(DatabaseError):
+                self.lease.release()
+
+    # The loop --------------------------------------------------------------------------------------------------------
+
+    def _loop(self) -> None:
+        while not self.stopping.is_set():
+            try:
+                close_old_connections()
+                busy = self._advance()
+            except DatabaseError as error:
+                log.warning("the database does not answer: %s", str(error).splitlines()[0])
+                busy = False
+                time.sleep(1)
+            self.woken.wait(TICK if busy else REST)
+            self.woken.clear()
+
+    def _advance(self) -> bool:
+        """Pick up new changes and tick all; True while any is going on."""
+        assert self.lease is not None
+        changes = Change.objects.filter(
+            machine_id=self.lease.machine_id,
+            status__in=(Change.Status.QUEUED, Change.Status.PLANNING, Change.Status.PLANNED, Change.Status.APPLYING),
+        ).select_related("workspace", "module_version__module")
+        for change in changes.order_by("created_at", "id"):
+            if change.pk not in self.runs:
+                self._take(change)
+        for key, run in list(self.runs.items()):
+            if self._tick(run):
+                del self.runs[key]
+        return bool(self.runs)
+
+    def _take(self, change: Change) -> None:
+        assert self.lease is not None
+        agent = AgentContext(
+            root=self.root,
+            lease=self.lease,
+            engine=self.engine,
+            machine=self.machine,
+            sandbox=self.sandbox,
+            environ=dict(os.environ),
+        )
+        try:
+            self.runs[change.pk] = ChangeRun(agent, change)
+        except DatabaseError:
+            raise
+        except Exception:
+            log.exception("change %s cannot be taken up", change.pk)
+            self._errored(change)
+
+    def _tick(self, run: ChangeRun) -> bool:
+        try:
+            return run.tick()
+        except (DatabaseError, LeaseLost):
+            raise
+        except OSError as error:
+            log.exception("change %s", run.change.pk)
+            code = "provisioning:disk-full" if error.errno == 28 else "provisioning:machine"
+            change_fail(run.change, code=code, summary=f"The machine could not go on: {error.strerror or error}")
+            return True
+        except Exception:
+            log.exception("change %s", run.change.pk)
+            self._errored(run.change)
+            return True
+
+    def _errored(self, change: Change) -> None:
+        """A bug of ours: the person hears that it is, with the id under which the log has its traceback."""
+        change.refresh_from_db()
+        change_fail(
+            change,
+            code="provisioning:internal",
+            summary="Something broke inside Slipway. Nothing was lost; try again, and report it if it happens again.",
+            detail=f"Correlation id {change.correlation_id}",
+        )
+
+    # Ending ----------------------------------------------------------------------------------------------------------
+
+    def _end_everything(self) -> None:
+        """Cancel what runs, wait for Terraform to write its state, then end the services."""
+        now_running = [run.change.pk for run in self.runs.values()]
+        Change.objects.filter(pk__in=now_running, cancel_requested_at=None).update(
+            cancel_requested_at=Now(), reason="The portal was shut down"
+        )
+        deadline = time.monotonic() + GRACE
+        while self.runs and time.monotonic() < deadline:
+            self._advance_running()
+            time.sleep(TICK)
+        for run in self.runs.values():
+            if run.handle is not None:
+                run.handle.kill()
+        deadline = time.monotonic() + 3
+        while self.runs and time.monotonic() < deadline:
+            self._advance_running()
+            time.sleep(TICK)
+        self.machine.stop_services("The portal was shut down")
+        self._look_once()
+
+    def _advance_running(self) -> None:
+        for key, run in list(self.runs.items()):
+            if self._tick(run):
+                del self.runs[key]
+
+    # Beside the loop -------------------------------------------------------------------------------------------------
+
+    def _wait_for_lease(self) -> Lease | None:
+        """The folder's lock is ours, so a lease of this machine held by anyone else is a dead agent's."""
+        while not self.stopping.is_set():
+            try:
+                lease = lease_acquire(machine_name=self.name, take_over=True)
+            except DatabaseError as error:
+                log.warning("waiting for the database: %s", str(error).splitlines()[0])
+                time.sleep(1)
+            else:
+                return lease
+        return None
+
+    def _purge_destroyed(self) -> None:
+        """A kill between the end of a destroy and the removal of its folders leaves them; nobody needs them."""
+        for left in self.machine.leftovers(()):
+            if Workspace.objects.filter(pk=left).exclude(destroyed_at=None).exists():
+                self.machine.purge_workspace(left)
+
+    def _renew(self) -> None:
+        assert self.lease is not None
+        disk = shutil.disk_usage(self.root)
+        self.lease.renew(
+            isolation=self.machine.isolation,
+            limits=self.machine.limits,
+            engine=f"{self.engine.kind} {self.engine.version}",
+            free_disk_bytes=disk.free,
+            disk_bytes=disk.total,
+        )
+
+    def _keep_lease(self) -> None:
+        while not self.stopping.wait(RENEW_EVERY):
+            try:
+                close_old_connections()
+                self._renew()
+            except LeaseLost as error:
+                log.error("%s; this agent ends", error)
+                self.stop()
+            except DatabaseError:
+                log.warning("the lease could not be renewed; trying again")
+
+    def _watch(self) -> None:
+        while not self.stopping.is_set():
+            self._look_once()
+            self.stopping.wait(LOOK_EVERY)
+
+    def _look_once(self) -> None:
+        assert self.lease is not None
+        if self.services is None:
+            self.services = ServiceWatch(machine=self.machine, lease=self.lease, clock=time.monotonic)
+        try:
+            close_old_connections()
+            self.services.look()
+        except LeaseLost:
+            self.stop()
+        except DatabaseError as error:
+            log.warning("the database does not answer: %s", str(error).splitlines()[0])
+        except Exception:
+            log.exception("the services could not be looked at")
+
+    def _listen(self) -> None:
+        """Be woken by PostgreSQL, so that a click starts Terraform within milliseconds; polling is the net below."""
+        while not self.stopping.is_set():
+            try:
+                with psycopg.connect(settings.DATABASE_URL, autocommit=True) as connection:
+                    connection.execute("LISTEN slipway_agent")
+                    for _ in connection.notifies(timeout=30):
+                        self.woken.set()
+            except psycopg.Error:
+                time.sleep(1)
+
+
+def machine_name() -> str:
+    return os.environ.get("SLIPWAY_MACHINE", "").strip() or socket.gethostname()

@@ -1,0 +1,179 @@
+"""From files of the machine to rows of the portal: log lines and state versions, each exactly once.
+
+A cursor row moves in the same transaction as the lines it stands for, under the machine's lease, so that a crash between
+two files or two agents at once neither loses nor repeats a line.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from django.db import transaction
+from django.db.models import Max
+from django.utils import timezone
+
+from apps.core.crypto import decrypt, encrypt
+from apps.provisioning.leases import Lease
+from apps.provisioning.models import Change, LogCursor, LogLine, StateVersion, Workspace
+from apps.provisioning.registry import log_callbacks
+from apps.provisioning.selectors import state_newest
+
+READ_AT_ONCE = 256 * 1024
+LONGEST_LINE = 4000
+# Shorter values stand in too many innocent places to be replaced.
+SHORTEST_SECRET = 6
+MASK = "••••••"
+
+
+class Line(NamedTuple):
+    at: datetime
+    level: str
+    text: str
+
+
+class Redactor:
+    """Replaces known secret values; Terraform masks its own, this holds for everything else that reaches a log."""
+
+    def __init__(self, secrets: Iterable[Any]) -> None:
+        self.secrets: list[str] = []
+        self.learn(secrets)
+
+    def learn(self, secrets: Iterable[Any]) -> None:
+        """Know these values, and the strings inside them, as secrets from now on."""
+        found = set(self.secrets)
+        for secret in secrets:
+            _strings(secret, found)
+        self.secrets = sorted((s for s in found if len(s) >= SHORTEST_SECRET), key=len, reverse=True)
+
+    def __call__(self, text: str) -> str:
+        for secret in self.secrets:
+            text = text.replace(secret, MASK)
+        return text
+
+
+def _strings(value: Any, into: set[str]) -> None:
+    if isinstance(value, str):
+        into.add(value)
+    elif isinstance(value, dict):
+        for item in value.values():
+            _strings(item, into)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            _strings(item, into)
+
+
+def file_read_lines(path: Path, offset: int) -> tuple[list[str], int]:
+    """Whole lines of `path` from byte `offset`, and the offset behind them; a line that is still being written waits."""
+    try:
+        with path.open("rb") as file:
+            file.seek(offset)
+            block = file.read(READ_AT_ONCE)
+    except FileNotFoundError:
+        return [], offset
+    end = block.rfind(b"\n") + 1
+    if end == 0 and len(block) == READ_AT_ONCE:
+        end = len(block)
+    return block[:end].decode("utf-8", "replace").splitlines(), offset + end
+
+
+def cursor_position(workspace: Workspace, source: str) -> str:
+    """Where the last shipment of `source` ended; empty before the first."""
+    rows = LogCursor.objects.filter(workspace=workspace, source=source)
+    return rows.values_list("position", flat=True).first() or ""
+
+
+def lines_ship(
+    *, lease: Lease, workspace: Workspace, stream: str, source: str, lines: list[Line], position: str, change: Change | None
+) -> int:
+    """Store lines and move the cursor of `source` to `position`; returns the number of the last line."""
+    with transaction.atomic():
+        lease.check()
+        last = LogLine.objects.filter(workspace=workspace, stream=stream).aggregate(last=Max("number"))["last"] or 0
+        rows = [
+            LogLine(
+                workspace=workspace,
+                change=change,
+                stream=stream,
+                number=last + index,
+                at=line.at,
+                level=line.level[:8],
+                text=line.text.replace("\x00", "�")[:LONGEST_LINE],
+            )
+            for index, line in enumerate(lines, 1)
+        ]
+        LogLine.objects.bulk_create(rows)
+        LogCursor.objects.update_or_create(workspace=workspace, source=source, defaults={"position": position})
+        shown = [{"n": r.number, "at": r.at.isoformat(), "level": r.level, "text": r.text} for r in rows]
+        for start in range(0, len(shown), 200):
+            for callback in log_callbacks:
+                callback(workspace, stream, shown[start : start + 200])
+        return last + len(rows)
+
+
+def build_log_ship(
+    *,
+    lease: Lease,
+    change: Change,
+    path: Path,
+    redact: Redactor,
+    parse: Callable[[str], Any],
+) -> list[Any]:
+    """Ship what Terraform has written to `path` since the last time; returns the parsed entries."""
+    source = f"{change.pk}/{path.parent.name}/{path.name}"
+    offset = int(cursor_position(change.workspace, source) or 0)
+    raw, end = file_read_lines(path, offset)
+    if end == offset:
+        return []
+    entries = [entry for entry in map(parse, raw) if entry is not None]
+    lines = [
+        Line(entry.at or timezone.now(), entry.level, redact(text))
+        for entry in entries
+        for text in entry.message.splitlines() or [""]
+    ]
+    lines_ship(
+        lease=lease,
+        workspace=change.workspace,
+        stream=LogLine.Stream.BUILD,
+        source=source,
+        lines=lines,
+        position=str(end),
+        change=change,
+    )
+    return entries
+
+
+def state_ship(*, lease: Lease, workspace: Workspace, change: Change | None, path: Path) -> bool:
+    """Store the state file as a new version if it is one; True when it was new."""
+    try:
+        plain = path.read_bytes()
+        state = json.loads(plain)
+    except (FileNotFoundError, ValueError):
+        return False
+    with transaction.atomic():
+        lease.check()
+        _, created = StateVersion.objects.get_or_create(
+            workspace=workspace,
+            lineage=state.get("lineage", ""),
+            serial=state.get("serial", 0),
+            digest=hashlib.sha256(plain).hexdigest(),
+            defaults={"change": change, "cipher": encrypt(plain)},
+        )
+        if created:
+            Workspace.objects.filter(pk=workspace.pk).update(state_serial=state.get("serial", 0))
+    return created
+
+
+def state_restore(*, workspace: Workspace, path: Path) -> None:
+    """Put the newest shipped state back where the machine has lost its own."""
+    if path.exists():
+        return
+    newest = state_newest(workspace.pk)
+    if newest is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".restoring")
+        temporary.touch(mode=0o600)
+        temporary.write_bytes(decrypt(bytes(newest.cipher)))
+        temporary.rename(path)

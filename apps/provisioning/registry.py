@@ -1,0 +1,48 @@
+"""Where apps above provisioning hear of changes and services, without provisioning knowing them.
+
+They register in `AppConfig.ready()`. Callbacks run inside the transaction of the write they hear of: what they write
+commits or rolls back with it.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from apps.provisioning.models import Change, ServiceStatus, Workspace
+
+ChangeCallback = Callable[["Change"], None]
+ServiceCallback = Callable[["Workspace", "ServiceStatus", str], None]
+LogCallback = Callable[["Workspace", str, list[dict[str, Any]]], None]
+ContextCallback = Callable[["Workspace", "Change"], dict[str, str]]
+Callback = TypeVar("Callback", bound=Callable[..., object])
+
+change_callbacks: list[ChangeCallback] = []
+service_callbacks: list[ServiceCallback] = []
+log_callbacks: list[LogCallback] = []
+context_callbacks: list[ContextCallback] = []
+
+
+def _register(callbacks: list[Callback], callback: Callback) -> Callback:
+    if callback not in callbacks:
+        callbacks.append(callback)
+    return callback
+
+
+def on_change(callback: ChangeCallback) -> ChangeCallback:
+    """Called with the change after every transition and every new step."""
+    return _register(change_callbacks, callback)
+
+
+def on_service(callback: ServiceCallback) -> ServiceCallback:
+    """Called with the workspace, the row and its previous status (empty at first) when a service's state changes."""
+    return _register(service_callbacks, callback)
+
+
+def on_log(callback: LogCallback) -> LogCallback:
+    """Called with the workspace, the stream and its new lines `{n, at, level, text}`, which are stored already."""
+    return _register(log_callbacks, callback)
+
+
+def context_for(callback: ContextCallback) -> ContextCallback:
+    """Adds strings to the run context, with which every experiment run in the workspace is tagged."""
+    return _register(context_callbacks, callback)

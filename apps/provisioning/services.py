@@ -1,0 +1,133 @@
+"""What people and higher apps ask of provisioning. Every write here is one transaction; the queue only wakes somebody."""
+
+from typing import Any
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+from django.db.models.functions import Now
+
+from apps.accounts.models import Team, User
+from apps.audit.services import audit_record
+from apps.catalog.models import ModuleVersion
+from apps.core.correlation import correlation_id
+from apps.core.crypto import encrypt_json
+from apps.core.queue import enqueue
+from apps.provisioning.exceptions import (
+    ChangeActive,
+    ChangeNotCancellable,
+    ChangeNotWaiting,
+    KillNotAllowed,
+    PlanOutOfDate,
+)
+from apps.provisioning.models import Change, Workspace
+from apps.provisioning.registry import change_callbacks
+from apps.provisioning.transitions import change_transition
+
+WAKE = "apps.provisioning.tasks.change_wake"
+
+
+def workspace_create(
+    *, id: UUID, name: str, team: Team, owner: User, module_version: ModuleVersion, target: str
+) -> Workspace:
+    return Workspace.objects.create(
+        id=id, name=name, team=team, owner=owner, module_version=module_version, target=target
+    )
+
+
+@transaction.atomic
+def change_request(
+    *,
+    workspace: Workspace,
+    kind: str,
+    values: dict[str, Any],
+    requested_by: User | None,
+    reason: str = "",
+    module_version: ModuleVersion | None = None,
+) -> Change:
+    """Queue a change of `workspace` with these Terraform variable values (kept encrypted until it ends).
+
+    Raises `ChangeActive` when one is already going on.
+    """
+    try:
+        with transaction.atomic():
+            change = Change.objects.create(
+                workspace=workspace,
+                kind=kind,
+                requested_by=requested_by,
+                reason=reason[:200],
+                correlation_id=correlation_id.get(),
+                module_version=module_version or workspace.module_version,
+                machine=workspace.machine,
+                values=encrypt_json(values),
+            )
+    except IntegrityError:
+        raise ChangeActive from None
+    _audit(change, "requested", requested_by, after={"kind": kind, "module_version": str(change.module_version)})
+    for callback in change_callbacks:
+        callback(change)
+    enqueue(WAKE, str(change.pk))
+    return change
+
+
+@transaction.atomic
+def change_approve(*, change: Change, actor: User, plan_hash: str) -> None:
+    """Let the plan that was shown, and only that one, be applied."""
+    if change.plan_hash != plan_hash:
+        raise PlanOutOfDate
+    if not change_transition(
+        change, Change.Status.PLANNED, approved_hash=plan_hash, approved_by=actor, approved_at=Now()
+    ):
+        raise ChangeNotWaiting
+    _audit(change, "approved", actor, after={"plan_hash": plan_hash})
+    enqueue(WAKE, str(change.pk))
+
+
+@transaction.atomic
+def change_reject(*, change: Change, actor: User, reason: str = "") -> None:
+    if not change_transition(change, Change.Status.DISCARDED, reason=reason[:200] or change.reason):
+        raise ChangeNotWaiting
+    _audit(change, "discarded", actor, after={"reason": reason})
+    enqueue(WAKE, str(change.pk))
+
+
+@transaction.atomic
+def change_cancel(*, change: Change, actor: User) -> None:
+    """End a change that has not begun; ask the agent to interrupt one that has. The state is kept either way."""
+    if change.status in (Change.Status.QUEUED, Change.Status.AWAITING_APPROVAL):
+        if change_transition(change, Change.Status.CANCELLED, cancel_requested_at=Now(), cancel_requested_by=actor):
+            _audit(change, "cancelled", actor)
+            enqueue(WAKE, str(change.pk))
+            return
+        change.refresh_from_db()
+    asked = Change.objects.active().filter(pk=change.pk, cancel_requested_at=None)
+    if not asked.update(cancel_requested_at=Now(), cancel_requested_by=actor):
+        if change.is_active:
+            return
+        raise ChangeNotCancellable
+    change.refresh_from_db()
+    _audit(change, "cancel-requested", actor)
+    for callback in change_callbacks:
+        callback(change)
+    enqueue(WAKE, str(change.pk))
+
+
+@transaction.atomic
+def change_kill_confirm(*, change: Change, actor: User) -> None:
+    """End Terraform by force after it did not heed a cancel; what it had finished is in the state."""
+    if not actor.is_platform_engineer:
+        raise KillNotAllowed
+    rows = Change.objects.active().filter(pk=change.pk, kill_confirmed_at=None).exclude(cancel_requested_at=None)
+    if not rows.update(kill_confirmed_at=Now()):
+        raise KillNotAllowed
+    _audit(change, "kill-confirmed", actor)
+    enqueue(WAKE, str(change.pk))
+
+
+def _audit(change: Change, verb: str, actor: User | None, after: dict[str, Any] | None = None) -> None:
+    audit_record(
+        action=f"provisioning:change:{verb}",
+        actor=actor,
+        target=change,
+        team_id=change.workspace.team_id,
+        after={"workspace": str(change.workspace_id), **(after or {})},
+    )

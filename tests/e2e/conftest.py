@@ -1,0 +1,160 @@
+"""A whole portal for the browser journeys, started by the command that people use, and a browser for each of the cast."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[2]
+READY_SECONDS = 150
+
+
+@dataclass
+class Portal:
+    """A portal that runs: its address, its folder, the demo people's password and its process."""
+
+    url: str
+    data: Path
+    password: str
+    process: subprocess.Popen[bytes]
+
+    @property
+    def host(self) -> str:
+        return self.url.removeprefix("http://").rstrip("/")
+
+    def get(self, path: str, token: str = "") -> tuple[int, dict[str, object]]:
+        return self.call("GET", path, None, token)
+
+    def call(self, method: str, path: str, body: object, token: str, **headers: str) -> tuple[int, dict[str, object]]:
+        request = urllib.request.Request(
+            self.url + path.lstrip("/"),
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+            headers={
+                "Content-Type": "application/json",
+                **({"Authorization": f"Bearer {token}"} if token else {}),
+                **headers,
+            },
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=30) as response:
+                return response.status, json.loads(response.read() or b"{}")
+        except urllib.error.HTTPError as error:
+            return error.code, json.loads(error.read() or b"{}")
+
+    def token(self, username: str, scope: str = "write") -> str:
+        made = subprocess.run(
+            [sys.executable, "manage.py", "token", username, "--scope", scope],
+            cwd=ROOT,
+            env=self.environ(),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return made.stdout.strip()
+
+    def environ(self) -> dict[str, str]:
+        """The environment of the portal's own processes, so that a management command talks to this portal."""
+        pid = int((self.data / "run" / "web.pid").read_text().split()[0])
+        pairs = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+        return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+
+
+def port_free() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def portal_start(data: Path, port: int) -> Portal:
+    environ = {key: value for key, value in os.environ.items() if not key.endswith("_URL")}
+    for name in ("DJANGO_SETTINGS_MODULE", "SECRET_KEY", "SLIPWAY_KEYS", "PYTEST_XDIST_WORKER"):
+        environ.pop(name, None)
+    environ |= {"SLIPWAY_DATA": str(data), "PORT": str(port), "SIGN_IN_ATTEMPTS": "1000"}
+    with (data.parent / "up.log").open("ab") as output:
+        process = subprocess.Popen(
+            [sys.executable, "manage.py", "up"], cwd=ROOT, env=environ, stdout=output, stderr=output
+        )
+    url = f"http://localhost:{port}/"
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            break
+        try:
+            with urllib.request.urlopen(url + "readyz", timeout=5) as response:
+                if response.status == 200 and (data / "password").exists():
+                    return Portal(url, data, (data / "password").read_text().strip(), process)
+        except OSError:
+            pass
+        time.sleep(0.3)
+    process.terminate()
+    raise AssertionError("The portal did not become ready:\n" + (data.parent / "up.log").read_text()[-4000:])
+
+
+def portal_stop(portal: Portal) -> None:
+    portal.process.send_signal(signal.SIGTERM)
+    try:
+        portal.process.wait(60)
+    except subprocess.TimeoutExpired:
+        portal.process.kill()
+        raise
+
+
+@pytest.fixture(scope="session")
+def portal() -> Iterator[Portal]:
+    folder = Path(tempfile.mkdtemp(prefix="slipway-e2e-"))
+    data = folder / "data"
+    data.mkdir(mode=0o700)
+    started = portal_start(data, port_free())
+    try:
+        yield started
+    finally:
+        portal_stop(started)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def playwright_session() -> Iterator[Playwright]:
+    with sync_playwright() as session:
+        yield session
+
+
+@pytest.fixture(scope="session")
+def browser(playwright_session: Playwright) -> Iterator[Browser]:
+    started = playwright_session.chromium.launch(
+        executable_path=_chromium(),
+        args=["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"],
+    )
+    yield started
+    started.close()
+
+
+def _chromium() -> str:
+    """`make test` names the browser it found or installed in CHROMIUM."""
+    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    assert found, "No Chromium: run `make test`, which installs one, or set CHROMIUM"
+    return found
+
+
+def sign_in(browser: Browser, portal: Portal, username: str, **options: object) -> Page:
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, **options)  # type: ignore[arg-type]
+    page = context.new_page()
+    page.goto(portal.url)
+    page.get_by_label("Username").fill(username)
+    page.get_by_label("Password").fill(portal.password)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(portal.url)
+    return page
