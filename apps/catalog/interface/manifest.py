@@ -22,10 +22,11 @@ MAX_BYTES = 64 * 1024
 _SEMVER = re.compile(
     r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)"
     r"(-(0|[1-9]\d*|\d*[A-Za-z-][0-9A-Za-z-]*)(\.(0|[1-9]\d*|\d*[A-Za-z-][0-9A-Za-z-]*))*)?"
-    r"(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?"
+    r"(\+[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?",
+    re.ASCII,
 )
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
-_DURATION = re.compile(r"(\d{1,4})\s*(m|h|d)")
+_DURATION = re.compile(r"(\d{1,4})\s*(m|h|d)", re.ASCII)
 _UNIT_SECONDS = {"m": 60, "h": 3600, "d": 86400}
 
 

@@ -83,8 +83,7 @@ def module_parse(path: Path) -> ModuleInterface:
         required_version=required_version,
         required_providers=required_providers,
     )
-    if not findings.problems:
-        _check_values(interface, findings)
+    _check_values(interface, findings)
     findings.raise_if_any()
     return interface
 
@@ -110,7 +109,8 @@ def _text(path: Path, name: str, names: set[str], cure: str, findings: Findings)
 def _blocks(path: Path, names: set[str], findings: Findings) -> list[tuple[str, Block]]:
     """The top-level blocks of the root module, each with the file it is in."""
     root = sorted(name for name in names if "/" not in name)
-    terraform = [name for name in root if name.endswith(".tf")]
+    # Inputs are asked for in the order of declaration, beginning with the file that is meant for them.
+    terraform = sorted((name for name in root if name.endswith(".tf")), key=lambda name: (name != "variables.tf", name))
     for name in root:
         if name == "override.tf" or name.endswith((".tf.json", ".tofu", "_override.tf")):
             findings.add(name, "is not supported: write plain .tf files without overrides.")

@@ -244,8 +244,10 @@ class _Fitting:
         items = self._fit_list(of, value, path, depth)
         if items is None:
             return None
-        first = {json.dumps(item, sort_keys=True): item for item in reversed(items)}
-        return list(reversed(first.values()))
+        first: dict[str, Any] = {}
+        for item in items:
+            first.setdefault(json.dumps(item, sort_keys=True), item)
+        return list(first.values())
 
     def _fit_tuple(self, of: TerraformType, value: Any, path: str, depth: int) -> Any:
         if not isinstance(value, list) or len(value) != len(of.elements):
