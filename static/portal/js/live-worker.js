@@ -17,6 +17,10 @@
   const RETRY_MAX_MS = 15_000;
   const KEPT_EVENTS = 1000;
 
+  /* `environments` stands for the state of every environment that the person may see. */
+  const hears = (topics, event) =>
+    event.kind === "reset" || topics.has(event.topic) || (event.kind === "status" && topics.has("environments"));
+
   class Hub {
     constructor() {
       this.tabs = new Map();
@@ -198,7 +202,10 @@
         if (match[1] === "id") id = Number(match[2]);
         if (match[1] === "data") data.push(match[2]);
       }
-      if (!data.length) return;
+      if (!data.length) {
+        if (Number.isFinite(id)) this.begin(id);
+        return;
+      }
       let body;
       try {
         body = JSON.parse(data.join("\n"));
@@ -213,11 +220,17 @@
       this.tabs.forEach((known, tab) => this.deliver(event, known, tab));
     }
 
+    /* The server says where the stream begins for those who asked for "from now on". */
+    begin(id) {
+      this.keptFrom ??= id;
+      this.tabs.forEach((known) => { known.last ??= id; });
+    }
+
     deliver(event, known, tab) {
       const numbered = Number.isFinite(event.id);
       if (numbered && known.last !== null && event.id <= known.last) return;
       if (numbered) known.last = event.id;
-      if (event.kind === "reset" || known.topics.has(event.topic)) tab.postMessage({ type: "event", ...event });
+      if (hears(known.topics, event)) tab.postMessage({ type: "event", ...event });
     }
 
     /* Tabs that went without a word (a crash) are forgotten, and a stream that went silent is opened again. */

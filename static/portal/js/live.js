@@ -1,7 +1,8 @@
 /* Live pages. Parts say what they follow:
      data-live-topic="environment:<id>" data-live-fragment="<url>"   is fetched again and morphed in place after an event
      data-live-log data-topic data-stream …                          see live-log.js
-     <body data-live-topics="inbox:<id>">                            followed by every page
+     data-live-topic="environments" …                               after a change of state of any environment one may see
+     <body data-live-topics="user:<id>">                             followed by every page
    Morphing keeps focus, scroll, open details and menus, what is being typed, and never touches a log. When the stream
    cannot be had, what is visible is fetched every ten seconds instead. */
 (() => {
@@ -129,6 +130,7 @@
     else {
       if (event.kind === "inbox") inbox(Number(event.data.count));
       refreshTopic(event.topic);
+      if (event.kind === "status") refreshTopic("environments");
     }
     document.dispatchEvent(new CustomEvent(`slipway:${event.kind}`, { detail: event }));
   }
