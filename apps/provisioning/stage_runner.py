@@ -1,0 +1,293 @@
+"""`python -I -S stage_runner.py <stage directory>`: runs one stage's commands, apart from whoever started it.
+
+Started in a session of its own, it outlives the agent. What it does is in `stage.json`; what came of it in files:
+
+    pid           its process id and kernel start time, linked into place before anything else (it also claims the
+    stage) log.jsonl     Terraform's JSON lines, and one line of ours before each command
+    NN-name.err   standard error of each command; NN-name.exit its exit code
+    exit          the outcome, renamed into place as the very last act
+
+SIGINT or SIGTERM to this process is one SIGINT to Terraform alone, never to its providers or to the whole group, and
+never a second one, which Terraform takes for "abandon everything". Standard library only.
+"""
+
+import contextlib
+import ctypes
+import datetime
+import hashlib
+import json
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import time
+from typing import IO, Any
+
+PR_SET_PDEATHSIG = 1
+RETRY_S = 0.05
+PLAN_LIMIT = 512 * 1024 * 1024
+
+
+class Runner:
+    """One stage. Signal handlers only set flags, look at /proc and send a signal."""
+
+    def __init__(self, directory: str):
+        self.directory = directory
+        with open(self.path("stage.json")) as file:
+            self.stage = json.load(file)
+        # It holds the environment's token, which nobody needs a second time.
+        with open(self.path("environment.json")) as file:
+            self.environment = json.load(file)
+        os.unlink(self.path("environment.json"))
+        self.cancelled = False
+        self.interrupt_sent = False
+        self.process: subprocess.Popen[bytes] | None = None
+        self.sandbox_pid = 0
+        self.outcomes: list[dict[str, Any]] = []
+
+    def path(self, name: str) -> str:
+        return os.path.join(self.directory, name)
+
+    # -- interrupts --------------------------------------------------------------------------------------------------
+
+    def cancel(self, signum: int, frame: object) -> None:
+        if not self.cancelled:
+            self.cancelled = True
+            self.interrupt(signum, frame)
+
+    def interrupt(self, signum: int, frame: object) -> None:
+        """Pass the interrupt on, once; tried again while the sandbox has not started Terraform yet."""
+        if self.interrupt_sent or self.process is None or self.process.returncode is not None:
+            return
+        target = self.terraform_pid()
+        if target:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(target, signal.SIGINT)
+            self.interrupt_sent = True
+        else:
+            signal.setitimer(signal.ITIMER_REAL, RETRY_S)
+
+    def terraform_pid(self) -> int:
+        """Terraform itself, as this namespace sees it: our child, or the first child of the sandbox's first process."""
+        if self.process is None:
+            return 0
+        if not self.stage["in_namespace"]:
+            return self.process.pid
+        children = children_of(self.sandbox_pid) if self.sandbox_pid else []
+        return children[0] if children else 0
+
+    # -- commands ----------------------------------------------------------------------------------------------------
+
+    def run(self) -> int:
+        code = 0
+        for number, command in enumerate(self.stage["commands"]):
+            if self.cancelled:
+                break
+            code = self.command(number, command)
+            if code == 0:
+                code = self.collect(command)
+            if code != 0:
+                break
+        self.remember_init(code)
+        return code
+
+    def command(self, number: int, command: dict[str, Any]) -> int:
+        label = f"{number:02d}-{command['name']}"
+        started = time.time()
+        self.note(command["name"])
+        with contextlib.ExitStack() as files:
+            out = files.enter_context(open(self.path(command["stdout"]), "ab"))
+            err = files.enter_context(open(self.path(f"{label}.err"), "ab"))
+            code = self.start_and_wait(command["argv"], out, err)
+        with open(self.path(f"{label}.exit"), "w") as file:
+            file.write(f"{code}\n")
+        self.outcomes.append(
+            {"name": command["name"], "exit_code": code, "started_at": started, "finished_at": time.time()}
+        )
+        return code
+
+    def start_and_wait(self, argv: list[str], out: IO[bytes], err: IO[bytes]) -> int:
+        self.sandbox_pid = 0
+        reading, writing = os.pipe()
+        passed = [writing] if self.stage["in_namespace"] else []
+        if passed:
+            argv = [argv[0], "--info-fd", str(writing), *argv[1:]]
+        try:
+            self.process = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=self.stage["work"], pass_fds=passed,
+                env=self.environment, preexec_fn=die_with_parent,  # noqa: PLW1509 - there are no threads here
+            )  # fmt: skip
+        except OSError as error:
+            os.write(err.fileno(), f"Error: {argv[0]} does not start: {error}\n".encode())
+            os.close(reading)
+            return 127
+        finally:
+            os.close(writing)
+        if self.stage["in_namespace"]:
+            self.sandbox_pid = read_sandbox_pid(reading)
+        os.close(reading)
+        if self.cancelled:
+            # The signal came before there was a process to pass it on to.
+            self.interrupt(signal.SIGINT, None)
+        code = self.process.wait()
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        return code if code >= 0 else 128 - code
+
+    def collect(self, command: dict[str, Any]) -> int:
+        """Take what Terraform wrote in its work directory into the stage, where no module can change it any more."""
+        take = command.get("take")
+        if not take:
+            return 0
+        source, target = take
+        try:
+            fd = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+            with os.fdopen(fd, "rb") as file:
+                status = os.fstat(fd)
+                if not stat.S_ISREG(status.st_mode) or status.st_size > PLAN_LIMIT:
+                    raise OSError("it is not a plan file")
+                with open(self.path(f"{target}.new"), "wb") as copy:
+                    shutil.copyfileobj(file, copy)
+                    copy.flush()
+                    os.fsync(copy.fileno())
+            os.chmod(self.path(f"{target}.new"), 0o400)
+            os.rename(self.path(f"{target}.new"), self.path(target))
+            os.unlink(source)
+        except OSError as error:
+            with open(self.path("runner.err"), "a") as file:
+                file.write(f"Error: the plan cannot be kept: {error}\n")
+            return 1
+        return 0
+
+    def remember_init(self, code: int) -> None:
+        """A plan that worked proves the initialisation: init is left out until the module or the engine changes."""
+        marker = self.stage.get("init_marker")
+        if not marker:
+            return
+        with contextlib.suppress(OSError):
+            if code != 0:
+                os.unlink(marker["path"])
+            else:
+                with open(os.path.join(self.stage["work"], ".terraform.lock.hcl"), "rb") as file:
+                    lock = hashlib.sha256(file.read()).hexdigest()
+                write_atomically(marker["path"], json.dumps({"key": marker["key"], "lock": lock}))
+
+    def note(self, name: str) -> None:
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
+        line = {
+            "@level": "info",
+            "@message": name,
+            "@module": "slipway",
+            "@timestamp": now,
+            "type": "slipway_step",
+            "step": name,
+        }
+        with open(self.path("log.jsonl"), "a") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def finish(self, code: int) -> None:
+        outcome = {
+            "exit_code": code, "cancelled": self.cancelled, "commands": self.outcomes, "planned":
+            len(self.stage["commands"]), "finished_at": time.time(),
+        }  # fmt: skip
+        write_atomically(self.path("exit"), json.dumps(outcome))
+
+
+def die_with_parent() -> None:
+    """Terraform must not go on where nobody records what it does. Runs between fork and exec."""
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
+def read_sandbox_pid(fd: int) -> int:
+    """`child-pid` from bubblewrap's --info-fd; 0 where it ended before it could tell."""
+    text = b""
+    while not text.rstrip().endswith(b"}"):
+        block = os.read(fd, 4096)
+        if not block:
+            break
+        text += block
+    try:
+        return int(json.loads(text)["child-pid"])
+    except (ValueError, KeyError):
+        return 0
+
+
+def children_of(parent: int) -> list[int]:
+    """Process ids of the children of `parent`, oldest first."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            fields = stat_of(entry)
+            if fields and int(fields[1]) == parent:
+                found.append((int(fields[19]), int(entry)))
+    return [pid for _, pid in sorted(found)]
+
+
+def stat_of(pid: int | str) -> list[str]:
+    """Fields of /proc/<pid>/stat from the third on (state, parent, ...), whatever the command's name holds."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()
+    except OSError:
+        return []
+
+
+def write_atomically(path: str, text: str) -> None:
+    with open(f"{path}.new", "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(f"{path}.new", path)
+
+
+def claim(directory: str) -> bool:
+    """Put the pid file in place, which only one process ever can: a stage never runs twice."""
+    fields = stat_of(os.getpid())
+    temporary = os.path.join(directory, f"pid.{os.getpid()}")
+    with open(temporary, "w") as file:
+        file.write(json.dumps({"pid": os.getpid(), "start_time": int(fields[19]) if fields else 0}))
+    try:
+        os.link(temporary, os.path.join(directory, "pid"))
+    except FileExistsError:
+        return False
+    finally:
+        os.unlink(temporary)
+    return True
+
+
+def main(directory: str) -> int:
+    os.umask(0o077)
+    if not claim(directory):
+        return 3
+    runner = Runner(directory)
+    signal.signal(signal.SIGINT, runner.cancel)
+    signal.signal(signal.SIGTERM, runner.cancel)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGALRM, runner.interrupt)
+    scratch = ""
+    if not runner.stage["in_namespace"]:
+        # A short path: providers put unix sockets there. The sandbox lets it through by name, so the name is given.
+        scratch = runner.environment["TMPDIR"]
+        os.makedirs(scratch, mode=0o700, exist_ok=True)
+    try:
+        code = runner.run()
+    except Exception as error:
+        code = 70
+        with open(runner.path("runner.err"), "a") as file:
+            file.write(f"Error: {type(error).__name__}: {error}\n")
+    finally:
+        if scratch:
+            shutil.rmtree(scratch, ignore_errors=True)
+    runner.finish(code)
+    return 0
+
+
+libc = ctypes.CDLL(None)
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit(__doc__)
+    sys.exit(main(sys.argv[1]))
