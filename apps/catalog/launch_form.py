@@ -42,8 +42,10 @@ class LaunchForm(forms.Form):
             field = self.fields.get(name)
             if not isinstance(field, InputField) or not self._may_show(name):
                 continue
+            # Only of the type `any` is text itself a value; it is never read as JSON.
+            typed = isinstance(value, str) and value.strip() and field.variable.type.kind != "any"
             try:
-                linked[name] = field.read(value) if isinstance(value, str) and value.strip() else value
+                linked[name] = field.read(value) if typed else value
             except forms.ValidationError:
                 continue
         return linked
