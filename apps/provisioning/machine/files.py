@@ -10,6 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+_SHUT_LEVELS = 100  # Each pass over a tree opens at least one level of directories that were shut.
+
 
 def directory_private(path: Path, mode: int = 0o700) -> Path:
     """Make `path` (and its parents) and give it `mode`, whatever the umask says."""
@@ -97,13 +99,15 @@ def tree_remove(top: Path) -> None:
         aside = Path(tempfile.mkdtemp(dir=top.parent, prefix=f".deleted-{top.name}-"))
         os.replace(top, aside)
         top = aside
-    shutil.rmtree(top, onerror=_retry_writable)
-    if top.exists():
-        shutil.rmtree(top)
+    for _level in range(_SHUT_LEVELS):
+        shutil.rmtree(top, onerror=_retry_writable)
+        if not top.exists():
+            return
+    shutil.rmtree(top)
 
 
 def _retry_writable(function: Callable[..., Any], path: str, error: Any) -> None:
-    """rmtree's error hook: make the containing directory ours again. The agent goes over the tree a second time.
+    """rmtree's error hook: make the containing directory ours again, for the next pass.
 
     Modes are changed through a handle opened without following links.
     """

@@ -45,7 +45,7 @@ _PIP_TO_UV = {"PIP_INDEX_URL": "UV_DEFAULT_INDEX", "PIP_EXTRA_INDEX_URL": "UV_IN
 
 @dataclass(frozen=True)
 class RuntimeSpec:
-    """What a runtime is made of. Without `python` it gets the machine's own; `files` are laid over its site-packages."""
+    """What a runtime is made of: without `python` the machine's own, `files` laid over its site-packages."""
 
     requirements: str
     python: str | None = None
@@ -70,7 +70,9 @@ class Runtimes:
     def put(self, workspace_id: str, spec: RuntimeSpec) -> dict[str, Any]:
         """The runtime for a lock text, built unless it is there. Concurrent callers wait for one build."""
         if spec.python and not _PYTHON.match(spec.python):
-            raise InvalidRequest(f"{spec.python!r} is not a Python version such as 3.11.", code="machine:invalid-python")
+            raise InvalidRequest(
+                f"{spec.python!r} is not a Python version such as 3.11.", code="machine:invalid-python"
+            )
         executable, version = self._interpreter(spec.python)
         text = "\n".join(line.rstrip() for line in spec.requirements.splitlines()).strip() + "\n"
         identity = json.dumps([text, version, sysconfig.get_platform(), sorted(spec.files.items()), "2"])
@@ -265,6 +267,7 @@ def _lay_over(site_packages: Path, files: Mapping[str, str]) -> None:
     for name, text in files.items():
         path = site_packages / name
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)  # An installed file is a hard link into uv's cache: never write through it.
         path.write_text(text, encoding="utf-8")
 
 

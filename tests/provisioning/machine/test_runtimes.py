@@ -6,6 +6,7 @@ import threading
 import zipfile
 from base64 import urlsafe_b64encode
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 
@@ -83,6 +84,15 @@ def test_a_failed_build_says_why_and_leaves_nothing(bench, lock, change, words):
     assert words in problem["detail"]
     assert problem["log"]
     assert not list(bench.machine.layout.runtimes.glob(".building-*"))
+
+
+def test_files_are_laid_over_and_are_part_of_the_digest(bench, lock):
+    plain = bench.ask("PUT", "/v1/runtimes", {"requirements": lock})[1]
+    body = {"requirements": lock, "files": {"slipway_probe.py": "ANSWER = 7\n", "extra/__init__.py": ""}}
+    changed = bench.ask("PUT", "/v1/runtimes", body)[1]
+    assert changed["id"] != plain["id"]
+    installed = [next(Path(each["path"]).glob("lib/*/site-packages/slipway_probe.py")) for each in (plain, changed)]
+    assert [path.read_text().splitlines()[0] for path in installed] == ["ANSWER = 42", "ANSWER = 7"]
 
 
 def test_an_absent_python_is_named(bench, lock):
