@@ -15,7 +15,7 @@ from apps.experiments.mlflow_proxy import MlflowProxy
 from tests.core.serving import free_port
 from tests.experiments.proxy_process import authenticate
 
-pytestmark = [pytest.mark.slow]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("mlflow")]
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 
 

@@ -8,7 +8,7 @@ import requests
 
 from apps.experiments import mlflow_server as server_module
 
-pytestmark = [pytest.mark.slow]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("mlflow")]
 
 
 def test_only_health_answers_without_the_secret(mlflow_server):
