@@ -32,6 +32,7 @@ class TestServices:
     def start(self) -> None:
         places = Places(folder_private(self.folder / "data"))
         os.environ["SLIPWAY_DATA"] = str(places.data)
+        (places.data / "static").mkdir()  # whitenoise warns of a missing STATIC_ROOT
         os.environ["DATABASE_URL"] = os.environ.get("SLIPWAY_TEST_DATABASE_URL") or self._postgres(places)
         os.environ["BROKER_URL"] = os.environ.get("SLIPWAY_TEST_BROKER_URL") or self._valkey(places)
         # Nothing of the developer's own environment reaches the tests.

@@ -1,0 +1,64 @@
+"""Bearer tokens at the REST API: who calls, and how far the token reaches."""
+
+from typing import Any
+
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from rest_framework import exceptions
+from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.permissions import SAFE_METHODS, BasePermission
+from rest_framework.request import Request
+
+from apps.accounts.models import ApiToken, User
+from apps.accounts.services import token_find, token_touch
+
+REALM = 'Bearer realm="Slipway"'
+
+
+class TokenAuthentication(BaseAuthentication):
+    """`Authorization: Bearer slw_…`; `request.auth` is the token."""
+
+    def authenticate(self, request: Request) -> tuple[User, ApiToken] | None:
+        words = get_authorization_header(request).split()
+        if not words or words[0].lower() != b"bearer":
+            return None
+        token = token_find(words[1].decode("latin-1")) if len(words) == 2 else None
+        if token is None or token.revoked_at is not None or not token.user.is_active:
+            raise exceptions.AuthenticationFailed(
+                "No such token, or it was revoked. Make one in your account.", "accounts:token-unknown"
+            )
+        if not token.is_usable:
+            raise exceptions.AuthenticationFailed(
+                "This token has expired. Make a new one in your account.", "accounts:token-expired"
+            )
+        token_touch(token)
+        return token.user, token
+
+    def authenticate_header(self, request: Request) -> str:
+        return REALM
+
+
+class TokenScope(BasePermission):
+    """A read token reads, a write token also writes; a token for MLflow, an environment's own among them, does neither.
+
+    A signed-in browser session has no scope and is not limited here.
+    """
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        token = request.auth
+        if not isinstance(token, ApiToken):
+            return True
+        scopes = set() if token.environment_id else set(token.scopes)
+        wanted = {ApiToken.Scope.WRITE} | ({ApiToken.Scope.READ} if request.method in SAFE_METHODS else set())
+        if scopes & wanted:
+            return True
+        raise exceptions.PermissionDenied(
+            f"This token reaches no further than {', '.join(token.scopes)}.", "accounts:token-scope"
+        )
+
+
+class TokenScheme(OpenApiAuthenticationExtension):
+    target_class = "apps.accounts.api.authentication.TokenAuthentication"
+    name = "token"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "http", "scheme": "bearer", "description": "A token of the account page or `manage.py token`."}

@@ -1,0 +1,116 @@
+"""What happens to every request before any page sees it: an id for the log, and the refusal of foreign requests."""
+
+import re
+import time
+from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
+
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from django.conf import settings
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from apps.core import responses
+from apps.core.correlation import correlation_id, new_correlation_id
+from apps.core.exceptions import UserError
+from apps.core.metrics import request_observe
+
+GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,32}")
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+OWN_SITES = frozenset({"same-origin", "none"})
+
+Answer = HttpResponseBase | Awaitable[HttpResponseBase]
+
+
+class CorrelationMiddleware:
+    """Gives every request an id, answers with it, and turns what people can do something about into a readable page."""
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Answer]) -> None:
+        self.get_response = get_response
+        self.is_async = iscoroutinefunction(get_response)
+        if self.is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> Answer:
+        if self.is_async:
+            return self._answer_async(request)
+        token, started = self._begin(request), time.monotonic()
+        try:
+            response = self.get_response(request)
+            return self._end(request, response, started)  # type: ignore[arg-type]
+        finally:
+            correlation_id.reset(token)
+
+    async def _answer_async(self, request: HttpRequest) -> HttpResponseBase:
+        token, started = self._begin(request), time.monotonic()
+        try:
+            return self._end(request, await self.get_response(request), started)  # type: ignore[misc]
+        finally:
+            correlation_id.reset(token)
+
+    def _begin(self, request: HttpRequest):  # type: ignore[no-untyped-def]
+        given = request.headers.get("X-Request-Id", "")
+        return correlation_id.set(given if GIVEN_ID.fullmatch(given) else new_correlation_id())
+
+    def _end(self, request: HttpRequest, response: HttpResponseBase, started: float) -> HttpResponseBase:
+        response.headers["X-Request-Id"] = correlation_id.get()
+        request_observe(request.method or "", response.status_code, time.monotonic() - started)
+        return response
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
+        """A page that raises `UserError` says what it says; anything else stays a bug."""
+        if isinstance(exception, UserError):
+            return responses.user_error(request, exception)
+        return None
+
+
+class FetchSiteMiddleware:
+    """Refuses writes that another site's page sends with our cookies, and addresses that no page of ours holds."""
+
+    sync_capable = True
+    async_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Answer]) -> None:
+        self.get_response = get_response
+        self.is_async = iscoroutinefunction(get_response)
+        if self.is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> Answer:
+        if self.is_async:
+            return self._answer_async(request)
+        return self._refusal(request) or self.get_response(request)
+
+    async def _answer_async(self, request: HttpRequest) -> HttpResponseBase:
+        return self._refusal(request) or await self.get_response(request)  # type: ignore[misc]
+
+    def _refusal(self, request: HttpRequest) -> HttpResponseBase | None:
+        # PostgreSQL's text cannot hold NUL, so no address with one can mean anything.
+        if _holds_nul(request):
+            return responses.failure(request, 400, "core:malformed", "The address holds a NUL character.")
+        if request.method in SAFE_METHODS or is_own_page(request):
+            return None
+        return responses.failure(
+            request, 403, "core:foreign-origin", "This request was sent by a page of another site. Nothing was changed."
+        )
+
+
+def _holds_nul(request: HttpRequest) -> bool:
+    query = (text for name, values in request.GET.lists() for text in (name, *values))
+    return "\x00" in request.path or any("\x00" in text for text in query)
+
+
+def is_own_page(request: HttpRequest) -> bool:
+    """Whether a write was sent by a page of the portal itself, or by something that is not a browser."""
+    site = request.headers.get("Sec-Fetch-Site")
+    if site is not None and site not in OWN_SITES:
+        return False
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return True
+    portal = urlsplit(settings.PORTAL_URL)
+    own = {f"{portal.scheme}://{portal.netloc}", f"{request.scheme}://{request.get_host()}"}
+    return origin.lower() in {address.lower() for address in own}

@@ -1,0 +1,163 @@
+"""What the shell shows on every page: the left bar, teams, inbox, the person's preferences.
+
+Nothing is asked of the database before a template names it; a whole page costs three queries here (teams, unread
+messages, newest live event), a fragment none.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
+
+from apps.accounts.models import Team
+from apps.core.models import LiveEvent
+from apps.home.links import launch_link, link
+from apps.notifications.selectors import unread_count
+
+TEAMS_SHOWN = 200
+
+
+@dataclass(frozen=True)
+class Place:
+    """An entry of the left bar. `who` names the role that sees it; `apps` are where it is the current one."""
+
+    label: str
+    name: str
+    icon: str
+    shortcut: str = ""
+    group: str = ""
+    who: str = "everybody"
+    apps: tuple[str, ...] = ()
+    keeps_team: bool = False
+
+
+PLACES = (
+    Place("Home", "home:home", "home", "h", apps=("home",), keeps_team=True),
+    Place("Environments", "environments:list", "stack-2", "e", apps=("environments",), keeps_team=True),
+    Place("People", "accounts:people", "users", "p"),
+    Place("Modules", "catalog:list", "package", group="Platform", who="platform", apps=("catalog",)),
+    Place("Audit", "audit:events", "shield-check", "u", group="Platform", who="everything", apps=("audit",)),
+)
+
+
+def places_for(user: Any) -> list[Place]:
+    """The places a person has; those of their own role only."""
+    allowed = {
+        "everybody": True,
+        "platform": user.is_platform_engineer,
+        "everything": user.sees_everything,
+    }
+    return [place for place in PLACES if allowed[place.who]]
+
+
+class Shell:
+    """Values of `base.html`, each asked for when it is shown."""
+
+    version = "1"
+    events_url = "/events/"
+
+    def __init__(self, request: HttpRequest) -> None:
+        self._request = request
+        self._user = request.user
+
+    @cached_property
+    def is_open(self) -> bool:
+        return self._user.is_authenticated
+
+    @cached_property
+    def teams(self) -> list[Team]:
+        if not self.is_open:
+            return []
+        return list(Team.objects.visible_to(self._user).only("id", "slug", "name").order_by("name", "id")[:TEAMS_SHOWN])
+
+    @cached_property
+    def team_chosen(self) -> Team | None:
+        """The team of `?team=`, if the person sees it."""
+        asked = self._request.GET.get("team", "")
+        return next((team for team in self.teams if team.slug == asked), None) if asked else None
+
+    @property
+    def team(self) -> str:
+        return self.team_chosen.slug if self.team_chosen else ""
+
+    @cached_property
+    def inbox_count(self) -> int:
+        return unread_count(self._user) if self.is_open else 0
+
+    @property
+    def inbox_url(self) -> str:
+        return link("notifications:inbox") if self.is_open else ""
+
+    @property
+    def search_url(self) -> str:
+        return link("home:search")
+
+    @property
+    def launch_url(self) -> str:
+        """Whoever belongs to no team has nobody to launch for."""
+        is_reader = self.is_open and self._user.is_auditor and not self._user.is_platform_engineer
+        return launch_link() if self.is_open and not is_reader else ""
+
+    @property
+    def account_url(self) -> str:
+        return link("accounts:account") if self.is_open else ""
+
+    @property
+    def theme(self) -> str:
+        return self._user.theme if self.is_open else "auto"
+
+    @property
+    def theme_url(self) -> str:
+        return link("accounts:theme") if self.is_open else ""
+
+    @property
+    def sign_out_url(self) -> str:
+        return link("accounts:sign_out") if self.is_open else ""
+
+    @property
+    def topics(self) -> str:
+        return f"user:{self._user.pk}" if self.is_open else ""
+
+    @cached_property
+    def since(self) -> int:
+        """The newest live event: what happens after this page was made reaches it, though it connects later."""
+        newest = LiveEvent.objects.order_by("-id").values_list("id", flat=True).first()
+        return newest or 0
+
+    @property
+    def shortcuts(self) -> bool:
+        return self._user.shortcuts if self.is_open else True
+
+    def nav(self) -> list[dict[str, Any]]:
+        if not self.is_open:
+            return []
+        entries = [self._entry(place) for place in places_for(self._user)]
+        return [entry for entry in entries if entry["url"]]
+
+    def _entry(self, place: Place) -> dict[str, Any]:
+        url = link(place.name)
+        match = self._request.resolver_match
+        is_active = bool(match) and (match.view_name == place.name or match.app_name in place.apps)
+        kept = f"?team={self.team}" if place.keeps_team and self._request.GET.get("team") and self.team else ""
+        return {
+            "label": place.label,
+            "url": url and url + kept,
+            "icon": place.icon,
+            "active": is_active,
+            "shortcut": place.shortcut,
+            "group": place.group,
+            "count": 0,
+        }
+
+
+def shell(request: HttpRequest) -> dict[str, Any]:
+    made = Shell(request)
+    return {
+        "shell": made,
+        "nav": SimpleLazyObject(made.nav),
+        "teams": SimpleLazyObject(lambda: made.teams),
+        "team": SimpleLazyObject(lambda: made.team_chosen),
+        "unread": SimpleLazyObject(lambda: made.inbox_count),
+    }
