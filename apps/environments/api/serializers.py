@@ -1,0 +1,95 @@
+"""The shapes of environments in the API; clients rely on the names."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from apps.environments.api.fields import InputsField, LengthOfTimeField
+from apps.environments.models import Environment
+from apps.environments.selectors import applications_of, outputs_shown
+from apps.environments.services.values import app_url
+
+
+class EnvironmentSerializer(serializers.ModelSerializer[Environment]):
+    team = serializers.SlugRelatedField(slug_field="slug", read_only=True)
+    owner = serializers.SlugRelatedField(slug_field="username", read_only=True)
+    module = serializers.SlugRelatedField(slug_field="slug", read_only=True)
+    version = serializers.CharField(source="module_version.version", read_only=True)
+    inputs = serializers.DictField(read_only=True, help_text="Sensitive values are masked.")
+    outputs = serializers.SerializerMethodField(help_text="Outputs of the last apply; sensitive values are masked.")
+    app_urls = serializers.SerializerMethodField(help_text="Address of each web application by its name.")
+    active_change = serializers.SerializerMethodField(help_text="Id of the change that is going on, or null.")
+    failure = serializers.ChoiceField(choices=Environment.Failure.choices, read_only=True, allow_blank=True)
+
+    class Meta:
+        model = Environment
+        fields = (
+            "id", "name", "slug", "status", "status_reason", "status_since", "failure", "team", "owner", "module",
+            "version", "preset", "inputs", "outputs", "app_urls", "ttl_seconds", "expires_at", "last_activity_at",
+            "active_change", "created_at", "destroyed_at",
+        )  # fmt: skip
+        read_only_fields = fields
+
+    @extend_schema_field({"type": "object", "additionalProperties": {}})
+    def get_outputs(self, environment: Environment) -> dict[str, Any]:
+        return outputs_shown(environment.workspace)
+
+    @extend_schema_field({"type": "object", "additionalProperties": {"type": "string", "format": "uri"}})
+    def get_app_urls(self, environment: Environment) -> dict[str, str]:
+        if environment.status == Environment.Status.DESTROYED:
+            return {}
+        applications = applications_of(environment.module_version)
+        return {application.name: app_url(environment.slug, application.path) for application in applications}
+
+    @extend_schema_field({"type": "string", "format": "uuid", "nullable": True})
+    def get_active_change(self, environment: Environment) -> str | None:
+        active = getattr(environment, "active_change_id", None)
+        return str(active) if active else None
+
+
+class EnvironmentCreateSerializer(serializers.Serializer[Any]):
+    """A wish; whether it can be granted is the service's affair, which names the same fields."""
+
+    name = serializers.CharField(max_length=60)
+    team = serializers.CharField(max_length=40, help_text="Slug of a team you belong to.")
+    module = serializers.CharField(max_length=60, help_text="Slug of a module.")
+    version = serializers.CharField(max_length=40, required=False, allow_null=True, help_text="Default: the latest.")
+    preset = serializers.CharField(max_length=40, required=False, allow_blank=True, allow_null=True)
+    inputs = InputsField(required=False, default=dict)
+    ttl = LengthOfTimeField(required=False, allow_null=True, help_text="Seconds, or for example 8h.")
+
+
+class ReasonSerializer(serializers.Serializer[Any]):
+    reason = serializers.CharField(max_length=200, required=False, allow_blank=True, default="")
+
+
+class ExtendSerializer(serializers.Serializer[Any]):
+    """One of the three; `seconds` and `ttl` count from the present stop time."""
+
+    seconds = serializers.IntegerField(min_value=60, required=False)
+    ttl = LengthOfTimeField(required=False, help_text="Seconds, or for example 2h.")
+    until = serializers.DateTimeField(required=False)
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        if len(attrs) != 1:
+            raise serializers.ValidationError({"seconds": "Give exactly one of seconds, ttl and until."})
+        return attrs
+
+
+class DestroySerializer(serializers.Serializer[Any]):
+    confirm = serializers.CharField(
+        max_length=60, required=False, allow_blank=True, default="", help_text="The name, where files would be lost."
+    )
+    reason = serializers.CharField(max_length=200, required=False, allow_blank=True, default="")
+
+
+class UpgradeSerializer(serializers.Serializer[Any]):
+    version = serializers.CharField(max_length=40, required=False, allow_null=True, help_text="Default: the latest.")
+
+
+class UpdateSerializer(serializers.Serializer[Any]):
+    """Inputs that are not named stay as they are."""
+
+    inputs = InputsField(required=False, default=dict)
+    preset = serializers.CharField(max_length=40, required=False, allow_null=True)

@@ -1,0 +1,3 @@
+from apps.environments.api.views import EnvironmentViewSet
+
+routes = [("environments", EnvironmentViewSet, "environment")]

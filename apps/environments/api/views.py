@@ -1,0 +1,163 @@
+"""`/api/v1/environments/`: thin over the services, which say what is allowed."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.db.models import OuterRef, QuerySet, Subquery
+from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
+from rest_framework import mixins, serializers, viewsets
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.throttling import UserRateThrottle
+
+from apps.accounts.models import Team
+from apps.catalog.models import Module, ModuleVersion
+from apps.core.api.idempotency import IdempotentWrites
+from apps.core.exceptions import InvalidInput
+from apps.environments import services
+from apps.environments.api.filters import EnvironmentFilter
+from apps.environments.api.serializers import (
+    DestroySerializer,
+    EnvironmentCreateSerializer,
+    EnvironmentSerializer,
+    ExtendSerializer,
+    ReasonSerializer,
+    UpdateSerializer,
+    UpgradeSerializer,
+)
+from apps.environments.models import Environment
+from apps.provisioning.models import Change
+
+CONFLICT = OpenApiResponse(description="Something else is going on with it, or its status does not allow this.")
+ANSWERS = {200: EnvironmentSerializer, 409: CONFLICT}
+
+
+class LaunchThrottle(UserRateThrottle):
+    scope = "launch"
+
+
+@extend_schema_view(
+    list=extend_schema(summary="Environments you may see"),
+    retrieve=extend_schema(summary="One environment"),
+)
+class EnvironmentViewSet(
+    IdempotentWrites, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[Environment]
+):
+    serializer_class = EnvironmentSerializer
+    queryset = Environment.objects.none()
+    filterset_class = EnvironmentFilter
+    search_fields = ("name", "slug", "owner__username", "module__title", "status_reason")
+    ordering_fields = ("name", "status", "created_at", "expires_at", "status_since", "team__slug", "owner__username")
+    ordering = ("-created_at",)
+    lookup_value_regex = "[0-9a-fA-F-]{32,36}"
+
+    def get_queryset(self) -> QuerySet[Environment]:
+        active = Change.objects.active().filter(workspace_id=OuterRef("pk")).values("pk")[:1]
+        return (
+            Environment.objects.visible_to(self.request.user)
+            .select_related("team", "owner", "module", "module_version", "workspace")
+            .defer(
+                "inputs_cipher", "secrets_cipher", "settled_cipher", "module_version__archive", "workspace__resources"
+            )
+            .annotate(active_change_id=Subquery(active))
+        )
+
+    def get_throttles(self) -> list[Any]:
+        return [LaunchThrottle()] if self.action == "create" else super().get_throttles()
+
+    def _answer(self, environment: Environment, status: int = 200) -> Response:
+        row = self.get_queryset().get(pk=environment.pk)
+        return Response(self.get_serializer(row).data, status=status)
+
+    def _read(self, request: Request, shape: type[serializers.Serializer[Any]]) -> dict[str, Any]:
+        asked = shape(data=request.data)
+        asked.is_valid(raise_exception=True)
+        return asked.validated_data
+
+    def _do(self, service: Callable[..., Environment], **arguments: Any) -> Response:
+        return self._answer(service(environment=self.get_object(), actor=self.request.user, **arguments))
+
+    @extend_schema(
+        summary="Launch an environment", request=EnvironmentCreateSerializer, responses={201: EnvironmentSerializer}
+    )
+    def create(self, request: Request) -> Response:
+        asked = self._read(request, EnvironmentCreateSerializer)
+        environment = services.environment_launch(
+            actor=request.user,
+            team=_team(request, asked["team"]),
+            module_version=_version(asked["module"], asked.get("version")),
+            name=asked["name"],
+            preset=asked.get("preset") or "",
+            inputs=asked["inputs"],
+            ttl_seconds=asked.get("ttl"),
+        )
+        return self._answer(environment, 201)
+
+    @extend_schema(summary="Change inputs or size", request=UpdateSerializer, responses=ANSWERS)
+    def partial_update(self, request: Request, pk: str = "") -> Response:
+        asked = self._read(request, UpdateSerializer)
+        return self._do(services.environment_update, inputs=asked["inputs"], preset=asked.get("preset"))
+
+    @extend_schema(summary="Stop: files are kept", request=ReasonSerializer, responses=ANSWERS)
+    @action(detail=True, methods=["post"])
+    def stop(self, request: Request, pk: str = "") -> Response:
+        return self._do(services.environment_stop, reason=self._read(request, ReasonSerializer)["reason"])
+
+    @extend_schema(summary="Start again", request=None, responses=ANSWERS)
+    @action(detail=True, methods=["post"])
+    def start(self, request: Request, pk: str = "") -> Response:
+        return self._do(services.environment_start)
+
+    @extend_schema(summary="Move the stop time", request=ExtendSerializer, responses=ANSWERS)
+    @action(detail=True, methods=["post"])
+    def extend(self, request: Request, pk: str = "") -> Response:
+        asked = self._read(request, ExtendSerializer)
+        seconds = asked.get("seconds", asked.get("ttl"))
+        return self._do(services.environment_extend, seconds=seconds, until=asked.get("until"))
+
+    @extend_schema(summary="Destroy, with its files", request=DestroySerializer, responses=ANSWERS)
+    @action(detail=True, methods=["post"], url_path="destroy", url_name="destroy")
+    def destroy_environment(self, request: Request, pk: str = "") -> Response:
+        asked = self._read(request, DestroySerializer)
+        return self._do(services.environment_destroy, confirm=asked["confirm"], reason=asked["reason"])
+
+    @extend_schema(summary="Move to another module version", request=UpgradeSerializer, responses=ANSWERS)
+    @action(detail=True, methods=["post"])
+    def upgrade(self, request: Request, pk: str = "") -> Response:
+        asked = self._read(request, UpgradeSerializer)
+        environment = self.get_object()
+        version = _version(environment.module.slug, asked.get("version"))
+        return self._answer(
+            services.environment_upgrade(environment=environment, actor=request.user, module_version=version)
+        )
+
+    @extend_schema(summary="Check for changes made outside Slipway", request=None, responses=ANSWERS)
+    @action(detail=True, methods=["post"])
+    def refresh(self, request: Request, pk: str = "") -> Response:
+        return self._do(services.environment_refresh)
+
+    @extend_schema(summary="Try again what failed", request=None, responses=ANSWERS)
+    @action(detail=True, methods=["post"])
+    def retry(self, request: Request, pk: str = "") -> Response:
+        return self._do(services.environment_retry)
+
+
+def _team(request: Request, slug: str) -> Team:
+    """Teams that the person does not see are as unknown as those that do not exist."""
+    team = Team.objects.visible_to(request.user).filter(slug=slug).first()
+    if team is None:
+        raise InvalidInput(errors={"team": ["There is no such team, or you do not belong to it."]})
+    return team
+
+
+def _version(module_slug: str, version: str | None) -> ModuleVersion:
+    module = Module.objects.launchable().select_related("latest_version").filter(slug=module_slug).first()
+    if module is None:
+        raise InvalidInput(errors={"module": [f"There is no module “{module_slug}” in the catalog."]})
+    if not version:
+        return ModuleVersion.objects.select_related("module").get(pk=module.latest_version_id)
+    found = ModuleVersion.objects.select_related("module").filter(module=module, version=version).first()
+    if found is None:
+        raise InvalidInput(errors={"version": [f"{module.title} has no version {version}."]})
+    return found

@@ -1,0 +1,88 @@
+"""Why a change failed, in words of somebody who wanted a notebook: what happened, what was lost, what to do.
+
+Terraform's own diagnostic stays in the change and is folded below these words.
+"""
+
+from dataclasses import dataclass
+
+from apps.provisioning.models import Change
+
+
+@dataclass(frozen=True)
+class FailureWords:
+    """`what` is one sentence without a full stop's worth of jargon; `do` is the next step."""
+
+    what: str
+    do: str
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.do}".strip()
+
+
+BY_CODE: dict[str, FailureWords] = {
+    "provisioning:disk-full": FailureWords(
+        "The disk is full.", "Your files are safe. Delete what you no longer need, or raise the disk limit."
+    ),
+    "provisioning:repository": FailureWords(
+        "The Git repository could not be cloned.",
+        "Check that the address is right and that it can be read without a password, then try again.",
+    ),
+    "provisioning:packages": FailureWords(
+        "The Python packages could not be installed.",
+        "This is a fault of the module or of the package server, not yours. Try again; if it happens twice, tell a "
+        "platform engineer.",
+    ),
+    "provisioning:memory": FailureWords(
+        "It ran out of memory while it started.", "Your files are safe. Choose a larger size."
+    ),
+    "provisioning:early-exit": FailureWords(
+        "The application ended right after it was started.",
+        "Your files are safe. The last lines of its log say why; try again, or look there first.",
+    ),
+    "provisioning:health-timeout": FailureWords(
+        "The application started but did not answer in time.",
+        "Your files are safe. Try again; a larger size or a longer start time-out may help.",
+    ),
+    "provisioning:port": FailureWords("The machine had no free port for it.", "Nothing was lost. Try again."),
+    "provisioning:agent-unreachable": FailureWords(
+        "The machine's agent did not answer.", "Nothing was lost. Try again in a minute."
+    ),
+    "provisioning:invalid-input": FailureWords(
+        "A setting has a value that the module does not take.", "Nothing was lost. Change the settings and try again."
+    ),
+    "provisioning:provider-missing": FailureWords(
+        "A part that the module needs is not installed on this machine.",
+        "Nothing was lost. Tell a platform engineer.",
+    ),
+    "provisioning:plan-stale": FailureWords(
+        "What was planned changed each time before it could be done.", "Nothing was lost. Try again."
+    ),
+    "provisioning:engine-mismatch": FailureWords(
+        "The machine's Terraform has changed since this was planned.", "Nothing was lost. Try again."
+    ),
+    "provisioning:terraform-lost": FailureWords(
+        "The machine was interrupted in the middle of it.", "What was finished is kept. Try again to continue."
+    ),
+    "provisioning:internal": FailureWords(
+        "Something went wrong inside Slipway.", "What was finished is kept. Try again, and tell a platform engineer."
+    ),
+}
+OTHERWISE = FailureWords(
+    "Terraform reported an error.", "What was finished is kept. The diagnostic below says more; try again to continue."
+)
+CANCELLED = {
+    Change.Kind.CREATE: FailureWords("The launch was cancelled.", "What was finished is kept. Try again to continue."),
+    Change.Kind.START: FailureWords("The start was cancelled.", "Your files are safe."),
+    Change.Kind.UPDATE: FailureWords("The change was cancelled midway.", "Your files are safe. Try again to continue."),
+    Change.Kind.STOP: FailureWords("The stop was cancelled midway.", "Your files are safe. Try again to continue."),
+    Change.Kind.DESTROY: FailureWords(
+        "Destroying was cancelled midway.", "Part of it may be gone already. Try again to finish."
+    ),
+}
+
+
+def failure_words(change: Change) -> FailureWords:
+    """The words for a change that failed or was cancelled on its way."""
+    if change.status == Change.Status.CANCELLED:
+        return CANCELLED.get(Change.Kind(change.kind), FailureWords("It was cancelled.", ""))
+    return BY_CODE.get(change.failure_code, OTHERWISE)

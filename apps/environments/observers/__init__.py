@@ -1,0 +1,13 @@
+"""How an environment follows its changes and services. Registered in `ready()`; all runs in their transactions."""
+
+from apps.environments.observers.changes import change_observed
+from apps.environments.observers.context import log_observed, run_context
+from apps.environments.observers.machine_services import service_observed
+from apps.provisioning import registry
+
+
+def register() -> None:
+    registry.on_change(change_observed)
+    registry.on_service(service_observed)
+    registry.on_log(log_observed)
+    registry.context_for(run_context)

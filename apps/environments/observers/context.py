@@ -1,0 +1,35 @@
+"""What an environment adds to provisioning's own streams: run context for experiments, log lines for open pages."""
+
+from typing import Any
+
+from apps.core import live
+from apps.environments.models import Environment
+from apps.environments.words import level_shown
+from apps.provisioning.models import Change, Workspace
+from apps.provisioning.selectors import workspace_outputs
+
+
+def run_context(workspace: Workspace, change: Change) -> dict[str, str]:
+    """Tags of every experiment run that starts in the environment."""
+    environment = Environment.objects.select_related("team", "owner").filter(pk=workspace.pk).first()
+    if environment is None:
+        return {}
+    digest = workspace_outputs(workspace).get("runtime_digest", {}).get("value")
+    return {
+        "slipway.team": environment.team.slug,
+        "slipway.user": environment.owner.username,
+        "slipway.environment": environment.name,
+        "slipway.environment_id": str(environment.pk),
+        **({"slipway.runtime_digest": str(digest)} if digest else {}),
+    }
+
+
+def log_observed(workspace: Workspace, stream: str, lines: list[dict[str, Any]]) -> None:
+    """New lines, already stored, to the pages that show them."""
+    shown = [{**line, "level": level_shown(str(line["level"]))} for line in lines]
+    live.publish(
+        audience=f"team:{workspace.team_id}",
+        topic=f"environment:{workspace.pk}",
+        kind="log",
+        data={"stream": stream, "lines": shown},
+    )

@@ -1,0 +1,96 @@
+"""How every service takes an environment in hand: its row locked, no change going on, the actor allowed."""
+
+from typing import Any
+
+from django.db import transaction
+
+from apps.accounts.models import User
+from apps.audit.services import audit_record
+from apps.environments.exceptions import EnvironmentBusy
+from apps.environments.models import Environment
+from apps.environments.permissions import EnvironmentPermission, require
+from apps.environments.services.values import terraform_values
+from apps.provisioning.exceptions import ChangeActive
+from apps.provisioning.models import Change
+from apps.provisioning.selectors import change_active
+from apps.provisioning.services import change_request
+
+BUSY_WORDS = {
+    Change.Kind.CREATE: "It is still being built. Wait for it, or cancel the launch.",
+    Change.Kind.UPDATE: "It is being changed just now. Wait for it, or cancel the change.",
+    Change.Kind.STOP: "It is stopping just now. Wait for it, or cancel the change.",
+    Change.Kind.START: "It is starting just now. Wait for it, or cancel the start.",
+    Change.Kind.DESTROY: "It is being destroyed.",
+    Change.Kind.REFRESH: "It is being checked for changes made outside Slipway, which takes a few seconds.",
+}
+
+
+def environment_lock(environment: Environment, actor: User | None, permission: EnvironmentPermission) -> Environment:
+    """The row as it is now, held until the transaction ends. Without an actor the portal itself acts."""
+    assert transaction.get_connection().in_atomic_block
+    row = (
+        Environment.objects.select_for_update(of=("self",))
+        .select_related("team", "owner", "module", "module_version", "workspace")
+        .get(pk=environment.pk)
+    )
+    if actor is not None:
+        require(actor, permission, row)
+    return row
+
+
+def require_idle(environment: Environment) -> None:
+    """Raises `EnvironmentBusy`, which says what is going on."""
+    active = change_active(environment.pk)
+    if active is not None:
+        raise busy(active)
+
+
+def busy(active: Change | None) -> EnvironmentBusy:
+    if active is None:
+        return EnvironmentBusy()
+    if active.status == Change.Status.AWAITING_APPROVAL:
+        return EnvironmentBusy("A planned change waits for a decision. Apply or discard it first.")
+    return EnvironmentBusy(BUSY_WORDS[Change.Kind(active.kind)])
+
+
+def begin(
+    environment: Environment,
+    *,
+    kind: str,
+    actor: User | None,
+    reason: str = "",
+    desired_running: bool | None = None,
+    fields: dict[str, Any] | None = None,
+    audit: tuple[dict[str, Any], dict[str, Any]] = ({}, {}),
+) -> Change:
+    """Request a change of the locked row and write what goes with it; the observer sets the status."""
+    running = environment.desired_running if desired_running is None else desired_running
+    new = {"desired_running": running, **(fields or {})}
+    before_status = environment.status
+    Environment.objects.filter(pk=environment.pk).update(**new)
+    for name, value in new.items():
+        setattr(environment, name, value)
+    try:
+        change = change_request(
+            workspace=environment.workspace,
+            kind=kind,
+            values=terraform_values(environment, running),
+            requested_by=actor,
+            reason=reason,
+            module_version=environment.module_version,
+        )
+    except ChangeActive:
+        raise busy(change_active(environment.pk)) from None
+    before, after = audit
+    if actor is not None and actor.pk != environment.owner_id:
+        after = {**after, "owner": environment.owner.username, "break_glass": actor.is_platform_engineer}
+    audit_record(
+        action=f"environments:environment:{kind}",
+        actor=actor,
+        target=environment,
+        team_id=environment.team_id,
+        before={"status": before_status, **before},
+        after={"change": str(change.pk), **({"reason": reason} if reason else {}), **after},
+    )
+    environment.refresh_from_db()
+    return change

@@ -1,0 +1,138 @@
+"""Choosing a module and launching it."""
+
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_safe
+
+from apps.accounts.models import Team, User
+from apps.catalog.interface import ModuleInterface
+from apps.catalog.models import Module, ModuleVersion
+from apps.core.exceptions import Conflict, InvalidInput
+from apps.core.rates import rate_check
+from apps.environments.forms import LaunchDetailsForm, inputs_form, preset_follow, show_errors
+from apps.environments.models import Environment
+from apps.environments.selectors import ttl_limits
+from apps.environments.services import environment_launch, name_suggest
+from apps.environments.views.settings import presets_shown
+from apps.provisioning.selectors import usual_duration
+
+
+@login_required
+@require_safe
+def launch(request: HttpRequest) -> HttpResponse:
+    """What can be launched. With a single module there is nothing to choose: straight to its form."""
+    modules = list(Module.objects.visible_to(request.user).launchable().select_related("latest_version"))  # type: ignore[arg-type]
+    if len(modules) == 1:
+        query = f"?{request.GET.urlencode()}" if request.GET else ""
+        return redirect(reverse("environments:launch_module", args=[modules[0].slug]) + query)
+    cards = [{"module": module, "url": reverse("environments:launch_module", args=[module.slug])} for module in modules]
+    return render(request, "environments/launch.html", {"cards": cards})
+
+
+@sensitive_post_parameters()
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def launch_module(request: HttpRequest, module: str) -> HttpResponse:
+    user: User = request.user  # type: ignore[assignment]
+    entry = get_object_or_404(Module.objects.visible_to(user).launchable(), slug=module)
+    version = ModuleVersion.objects.select_related("module").get(pk=entry.latest_version_id)
+    if not Team.objects.of(user).exists():
+        return render(request, "environments/launch_no_team.html", {"module": entry}, status=200)
+    if request.method == "POST":
+        return _submit(request, user, version)
+    interface = version.parsed()
+    preset = request.GET.get("preset", "")
+    size = interface.preset(preset) or interface.preset()
+    details = LaunchDetailsForm(user=user, limits=ttl_limits(version), initial=_linked_details(request, user, entry))
+    inputs = inputs_form(interface, preset=size.name if size else None, initial=_linked_inputs(request, interface))
+    return _page(request, version, interface, details, inputs, size.name if size else "")
+
+
+def _submit(request: HttpRequest, user: User, version: ModuleVersion) -> HttpResponse:
+    interface = version.parsed()
+    data = preset_follow(request.POST, interface)
+    details = LaunchDetailsForm(data, user=user, limits=ttl_limits(version))
+    inputs = inputs_form(interface, data, preset=_known(interface, data.get("preset", "")))
+    # Both are validated, so that every mistake is shown at once.
+    if all([details.is_valid(), inputs.is_valid()]):
+        rate_check(scope="launch", user_id=user.pk)
+        asked = details.cleaned_data
+        try:
+            environment = environment_launch(
+                actor=user,
+                team=asked["team"],
+                module_version=version,
+                name=asked["name"],
+                preset=_known(interface, data.get("preset", "")) or "",
+                inputs=inputs.values(),
+                ttl_seconds=asked["ttl"],
+                token=str(asked["token"] or ""),
+            )
+        except (InvalidInput, Conflict) as error:
+            show_errors(error, details, inputs)
+        else:
+            query = "?open" if data.get("open_when_ready") else ""
+            return redirect(reverse("environments:detail", args=[environment.pk]) + query)
+    return _page(request, version, interface, details, inputs, data.get("preset", ""), status=422)
+
+
+def _known(interface: ModuleInterface, name: str) -> str | None:
+    return name if name in {preset.name for preset in interface.presets} else None
+
+
+def _page(
+    request: HttpRequest,
+    version: ModuleVersion,
+    interface: ModuleInterface,
+    details: LaunchDetailsForm,
+    inputs: Any,
+    chosen: str,
+    status: int = 200,
+) -> HttpResponse:
+    usual = usual_duration(module_version_id=version.pk, kind="create")
+    context = {
+        "module": version.module,
+        "version": version,
+        "interface": interface,
+        "details": details,
+        "inputs": inputs,
+        "presets": presets_shown(interface, chosen),
+        "shown_preset": chosen,
+        "builds": list(interface.resource_labels.values()),
+        "usual": usual,
+        "errors_count": len(details.errors) + len(inputs.errors),
+        "top_errors": [*details.non_field_errors(), *inputs.non_field_errors()],
+        "team_hidden": details.fields["team"].widget.is_hidden,
+    }
+    return render(request, "environments/launch_module.html", context, status=status)
+
+
+def _linked_details(request: HttpRequest, user: User, module: Module) -> dict[str, Any]:
+    """Name suggested, team last used; a link may name both and the time."""
+    get = request.GET
+    last = Environment.objects.owned_by(user).order_by("-created_at").values_list("team__slug", flat=True).first()
+    member_of = set(Team.objects.of(user).values_list("slug", flat=True))
+    team = next((slug for slug in (get.get("team", ""), last) if slug in member_of), None)
+    initial: dict[str, Any] = {"name": get.get("name", "")[:60] or name_suggest(user=user, module=module)}
+    if team or member_of:
+        initial["team"] = team or sorted(member_of)[0]
+    if get.get("ttl", "").isdigit():
+        initial["ttl"] = int(get["ttl"][:9])
+    return initial
+
+
+def _linked_inputs(request: HttpRequest, interface: ModuleInterface) -> dict[str, Any]:
+    """Values of a link, by variable name or its shorthand `repo`; the form ignores those of sensitive variables."""
+    linked = {
+        variable.name: request.GET[variable.name] for variable in interface.inputs if variable.name in request.GET
+    }
+    if "repo" in request.GET:
+        for variable in interface.inputs:
+            if variable.presentation.widget == "repository":
+                linked.setdefault(variable.name, request.GET["repo"])
+    return linked

@@ -1,0 +1,94 @@
+"""What people read for the states of an environment and its changes, with the colour that goes with the word."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from django.utils import timezone
+
+from apps.accounts.models import User
+from apps.environments.models import Environment
+from apps.provisioning.models import Change
+
+S = Environment.Status
+C = Change.Status
+
+
+@dataclass(frozen=True)
+class StatusWord:
+    """`tone` is one of neutral, busy, good, warn, bad."""
+
+    tone: str
+    label: str
+
+
+STATUS_WORDS = {
+    S.AWAITING_APPROVAL: StatusWord("warn", "Waiting for approval"),
+    S.QUEUED: StatusWord("busy", "In line"),
+    S.PROVISIONING: StatusWord("busy", "Building"),
+    S.RUNNING: StatusWord("good", "Running"),
+    S.STOPPING: StatusWord("busy", "Stopping"),
+    S.STOPPED: StatusWord("neutral", "Stopped, files kept"),
+    S.STARTING: StatusWord("busy", "Starting"),
+    S.UPDATING: StatusWord("busy", "Updating"),
+    S.FAILED: StatusWord("bad", "Failed"),
+    S.DESTROYING: StatusWord("busy", "Destroying"),
+    S.DESTROYED: StatusWord("neutral", "Destroyed"),
+}
+
+CHANGE_TONES = {
+    C.QUEUED: "busy",
+    C.PLANNING: "busy",
+    C.PLANNED: "busy",
+    C.AWAITING_APPROVAL: "warn",
+    C.APPLYING: "busy",
+    C.APPLIED: "good",
+    C.FAILED: "bad",
+    C.CANCELLED: "neutral",
+    C.DISCARDED: "neutral",
+}
+
+# What a change does to an environment while it is going on; None leaves the status as it is.
+STATUS_DURING: dict[str, str | None] = {
+    Change.Kind.CREATE: S.PROVISIONING,
+    Change.Kind.UPDATE: S.UPDATING,
+    Change.Kind.STOP: S.STOPPING,
+    Change.Kind.START: S.STARTING,
+    Change.Kind.DESTROY: S.DESTROYING,
+    Change.Kind.REFRESH: None,
+}
+
+FAILURE_OF_KIND = {
+    Change.Kind.CREATE: Environment.Failure.START,
+    Change.Kind.START: Environment.Failure.START,
+    Change.Kind.UPDATE: Environment.Failure.UPDATE,
+    Change.Kind.STOP: Environment.Failure.STOP,
+    Change.Kind.DESTROY: Environment.Failure.DESTROY,
+}
+
+
+def status_word(environment: Environment) -> StatusWord:
+    if environment.status == S.FAILED and environment.failure:
+        return StatusWord("bad", environment.get_failure_display())
+    return STATUS_WORDS[S(environment.status)]
+
+
+def change_word(change: Change) -> StatusWord:
+    if change.is_active and change.cancel_requested_at:
+        return StatusWord("busy", "Cancelling")
+    return StatusWord(CHANGE_TONES[C(change.status)], change.get_status_display())
+
+
+def clock_of(moment: datetime, person: User) -> str:
+    """A time of day as the person's clock shows it, with the date when it is not today: "18:00", "22 Nov 09:00"."""
+    try:
+        zone = ZoneInfo(person.time_zone) if person.time_zone else timezone.get_current_timezone()
+    except (ZoneInfoNotFoundError, ValueError):
+        zone = timezone.get_current_timezone()
+    local, today = moment.astimezone(zone), timezone.now().astimezone(zone).date()
+    return f"{local:%H:%M}" if local.date() == today else f"{local.day} {local:%b %H:%M}"
+
+
+def level_shown(level: str) -> str:
+    """A log level as pages colour it: debug, info, warn or error."""
+    return {"warning": "warn", "critical": "error", "trace": "debug"}.get(level, level)

@@ -1,0 +1,3 @@
+from apps.provisioning.api.views import ChangeViewSet
+
+routes = [("changes", ChangeViewSet, "change")]
