@@ -73,7 +73,7 @@ class FakeAgent(ThreadingMixIn, UnixStreamServer):
 
     def _runtime(self, name: str, body: dict[str, Any], old: dict[str, Any] | None) -> dict[str, Any]:
         python = body.get("python", "3.11")
-        return {"id": name, "path": f"/runtimes/{name}", "python": python, "reused": old is not None}
+        return {"id": name, "path": f"/runtimes/{name}", "python": f"{python}.7", "reused": old is not None}
 
     def _service(self, name: str, body: dict[str, Any], old: dict[str, Any] | None) -> dict[str, Any]:
         running = body.get("running", True)

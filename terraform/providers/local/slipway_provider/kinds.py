@@ -62,11 +62,12 @@ class Runtime(AgentResource):
     COLLECTION = "runtimes"
     DESCRIPTION = "A Python environment built by uv from locked requirements; built once for each distinct content."
     SENT = ("requirements", "python", "files")
-    COMPUTED_AGAIN = ("id", "path")
+    COMPUTED_AGAIN = ("id", "path", "python_version")
     ATTRIBUTES: ClassVar[list[Attribute]] = [
         Attribute("id", String(), "Digest of its content", computed=True),
         Attribute("requirements", String(), "A lock file with hashes", required=True),
-        Attribute("python", String(), "Python version", optional=True, computed=True, default="3.11"),
+        Attribute("python", String(), "Python version wanted, the machine's own unless given", optional=True),
+        Attribute("python_version", String(), "Python version it has", computed=True),
         Attribute("files", Map(String()), "Python modules laid over its site-packages", optional=True),
         Attribute("path", String(), "Where it lies on the machine", computed=True),
         Attribute("reused", Bool(), "It was there already when it was asked for", computed=True),
@@ -80,7 +81,12 @@ class Runtime(AgentResource):
 
     def observed(self, current: State, found: State) -> State:
         # `reused` tells of one call, so that a refresh has nothing to say about it.
-        return {key: value for key, value in found.items() if key not in ("reused", "requirements", "files")}
+        return {key: value for key, value in found.items() if key != "reused"}
+
+    def settled(self, wanted: State, found: State) -> State:
+        # The agent's `python` is the exact version; the attribute of that name is what was wanted.
+        told = {key: value for key, value in found.items() if key not in self.SENT}
+        return super().settled(wanted, told | {"python_version": found.get("python")})
 
     def update(self, ctx: Any, current: State, planned: State) -> State | None:
         """The new one is built before the old one's reference is dropped, so that a failed build breaks nothing."""
@@ -117,7 +123,13 @@ class Service(AgentResource):
         ),
         Attribute("environment", Map(String()), "Environment variables", optional=True),
         Attribute("secret_environment", Map(String()), "The secret ones", optional=True, sensitive=True),
-        Attribute("volume", String(), "Id of the volume it works in", optional=True),
+        Attribute(
+            "volume",
+            String(),
+            "Id of the volume it works in; another one makes the service anew",
+            optional=True,
+            requires_replace=True,
+        ),
         Attribute("runtime", String(), "Id of the runtime it runs with", optional=True),
         Attribute("running", Bool(), "Whether it should run; null means that it should", optional=True),
         Attribute("cpu", Number(), "Most processors it may use", optional=True),
