@@ -28,16 +28,6 @@ def pytest_configure(config: pytest.Config) -> None:
     django.setup()
 
 
-@pytest.fixture(scope="session")
-def django_db_setup(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> None:
-    """Tests that commit end by emptying every table, which the audit log refuses everywhere else."""
-    with django_db_blocker.unblock():  # type: ignore[attr-defined]
-        from django.db import connection
-
-        with connection.cursor() as cursor:
-            cursor.execute("ALTER TABLE audit_auditevent DISABLE TRIGGER audit_event_no_truncate")
-
-
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure() -> None:
     if _services:

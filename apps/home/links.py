@@ -18,4 +18,4 @@ def environment_link(environment_id: Any) -> str:
 
 
 def launch_link() -> str:
-    return link("catalog:list")
+    return link("environments:launch")

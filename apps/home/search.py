@@ -63,7 +63,7 @@ def _every_word(words: list[str], *fields: str) -> Q:
 @register_source
 def actions(user: User, words: list[str]) -> list[Result]:
     """Things to do, without an object."""
-    found = [Result("Launch a notebook or cluster", launch_link(), "Action", "rocket")]
+    found = [Result("Launch", launch_link(), "Action", "rocket")]
     found += [
         Result("Make an API token", f"{link('accounts:account')}#tokens", "Action", "key"),
         Result("Change my password", link("accounts:password"), "Action", "lock"),
@@ -114,7 +114,7 @@ def modules(user: User, words: list[str]) -> list[Result]:
         return []
     rows = Module.objects.visible_to(user).launchable().filter(_every_word(words, "title", "slug", "summary"))
     return [
-        Result(row.title, link("catalog:launch", row.slug) or launch_link(), "Module", "package", row.summary)
+        Result(row.title, link("environments:launch_module", row.slug), "Module", "package", row.summary)
         for row in rows[:LIMIT]
     ]
 

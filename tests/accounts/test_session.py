@@ -22,7 +22,8 @@ def test_signing_in_leads_home_and_is_recorded(cast: Cast) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "lands"), [("/inbox/", "/inbox/"), ("https://evil.example/", "/"), ("//evil.example", "/"), ("\\\\evil", "/")]
+    ("asked", "lands"),
+    [("/inbox/", "/inbox/"), ("https://evil.example/", "/"), ("//evil.example", "/"), ("\\\\evil", "/")],
 )
 def test_next_leads_into_the_portal_only(cast: Cast, asked: str, lands: str) -> None:
     assert browser(None).post(SIGN_IN, fields(next=asked))["Location"] == lands
@@ -32,7 +33,8 @@ def test_a_wrong_password_says_nothing_of_who_exists(cast: Cast) -> None:
     wrong = browser(None).post(SIGN_IN, fields("wrong"))
     unknown = browser(None).post(SIGN_IN, {"username": "nobody", "password": "wrong"})
     assert wrong.status_code == unknown.status_code == 422
-    assert "do not match" in wrong.content.decode() and "do not match" in unknown.content.decode()
+    assert "do not match" in wrong.content.decode()
+    assert "do not match" in unknown.content.decode()
     event = AuditEvent.objects.get(action="accounts:session:sign-in-failed")
     assert (event.actor, event.target_name) == (None, "dana")
 
@@ -44,7 +46,8 @@ def test_hostile_names_do_not_break_it(cast: Cast, name: str) -> None:
 
 def test_the_form_is_one_that_password_managers_know(cast: Cast) -> None:
     page = browser(None).get(SIGN_IN).content.decode()
-    assert 'autocomplete="username"' in page and 'autocomplete="current-password"' in page
+    assert 'autocomplete="username"' in page
+    assert 'autocomplete="current-password"' in page
 
 
 def test_too_many_tries_wait_with_a_page_that_says_how_long(cast: Cast, settings: Any) -> None:

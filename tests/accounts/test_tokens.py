@@ -30,7 +30,8 @@ def make(cast: Cast, *scopes: str) -> tuple[ApiToken, str]:
 
 def test_only_the_hash_is_kept(cast: Cast) -> None:
     token, secret = make(cast)
-    assert secret.startswith("slw_") and len(secret) >= 47
+    assert secret.startswith("slw_")
+    assert len(secret) >= 47
     row = ApiToken.objects.filter(pk=token.pk).values().get()
     assert not any(secret in str(value) for value in row.values())
     assert token.digest == ApiToken.digest_of(secret)
@@ -84,7 +85,9 @@ def test_an_environment_has_a_token_of_its_own_that_ends_with_it(cast: Cast) -> 
     environment_id = uuid4()
     secret = token_create_for_environment(user=cast.dana, environment_id=environment_id, name="nb")
     token = token_authenticate(secret)
-    assert token is not None and token.scopes == ["mlflow"] and token.expires_at is None
+    assert token is not None
+    assert token.scopes == ["mlflow"]
+    assert token.expires_at is None
     assert not ApiToken.objects.visible_to(cast.dana).exists()
     assert browser(None).get("/api/v1/me/", **bearer(secret)).status_code == 403
     assert tokens_revoke_for_environment(environment_id=environment_id) == 1
@@ -121,10 +124,12 @@ def test_the_account_page_shows_a_secret_once(cast: Cast) -> None:
     client = browser(cast.dana)
     made = client.post(reverse("accounts:token_new"), {"name": "laptop", "scope": "write", "days": "30"})
     secret = made.context["secret"]
-    assert made.status_code == 201 and secret in made.content.decode()
+    assert made.status_code == 201
+    assert secret in made.content.decode()
     assert "no-store" in made["Cache-Control"]
     page = client.get(reverse("accounts:account")).content.decode()
-    assert "laptop" in page and secret not in page
+    assert "laptop" in page
+    assert secret not in page
     token = ApiToken.objects.get(name="laptop")
     assert browser(cast.mallory).post(reverse("accounts:token_revoke", args=[token.pk])).status_code == 404
     assert client.post(reverse("accounts:token_revoke", args=[token.pk])).status_code == 302
@@ -136,7 +141,8 @@ def test_the_command_prints_the_token_and_nothing_else(cast: Cast) -> None:
     call_command("token", "dana", scope="write", stdout=out)
     secret = out.getvalue().strip()
     token = token_authenticate(secret)
-    assert token is not None and (token.user, token.scopes) == (cast.dana, ["write"])
+    assert token is not None
+    assert (token.user, token.scopes) == (cast.dana, ["write"])
     with pytest.raises(CommandError, match="Nobody signs in as nobody"):
         call_command("token", "nobody")
 
