@@ -26,7 +26,7 @@ from apps.provisioning.failures import REPLANNED, failure_code
 from apps.provisioning.leases import Lease
 from apps.provisioning.machine import Machine
 from apps.provisioning.models import Change, CommandRecord, Workspace
-from apps.provisioning.plans import PlanSummary, plan_digest, plan_fingerprint, plan_secrets, plan_summary
+from apps.provisioning.plans import plan_digest, plan_secrets, plan_summary
 from apps.provisioning.registry import context_callbacks
 from apps.provisioning.stage import PlanMismatch, StageHandle, StageResult, stage_attach, stage_diagnostics, stage_start
 from apps.provisioning.stage_setup import Phase
@@ -197,10 +197,10 @@ class ChangeRun:
         labels = self.interface.get("resource_labels", {})
         total = self.change.steps_total
         for entry in entries:
-            if entry.kind == "apply_start":
+            if entry.hook == "apply_start":
                 step = labels.get(entry.resource, entry.resource)
                 change_step(self.change, fence=self.agent.lease.fence, step=step, done=self.change.steps_done, total=total)
-            elif entry.kind == "apply_complete":
+            elif entry.hook == "apply_complete":
                 done = self.change.steps_done + 1
                 change_step(self.change, fence=self.agent.lease.fence, step=self.change.step, done=done, total=total)
 
@@ -226,15 +226,15 @@ class ChangeRun:
         stage = self.folder.stage(self.change.pk, "plan", self.attempt)
         planned = json.loads((stage / "plan.json").read_text())
         summary = plan_summary(planned, secrets=self.redact.secrets)
-        digest, fingerprint = plan_digest(stage / "plan.bin"), plan_fingerprint(planned)
+        digest = plan_digest(stage / "plan.bin")
         self.redact.learn(plan_secrets(planned))
         fields: dict[str, Any] = {
-            "plan": _shown(summary),
+            "plan": summary.to_json(),
             "plan_hash": digest,
-            "plan_fingerprint": fingerprint,
-            "steps_total": len(summary.changes),
+            "plan_fingerprint": summary.fingerprint,
+            "steps_total": len(summary.resources),
         }
-        shown_before = self.change.approved_hash and self.change.plan_fingerprint == fingerprint
+        shown_before = self.change.approved_hash and self.change.plan_fingerprint == summary.fingerprint
         by_itself = not summary.destructive or self.change.kind == Change.Kind.DESTROY or shown_before
         if not by_itself:
             change_transition(self.change, Status.AWAITING_APPROVAL, fence=self.agent.lease.fence, **fields)
@@ -345,7 +345,7 @@ class ChangeRun:
             return
         fields: dict[str, Any] = {
             "resources": resources_from_state(state.data, secrets=self.redact.secrets),
-            "outputs": encrypt_json(outputs_from_state(state.data, reveal=True)),
+            "outputs": encrypt_json(outputs_from_state(state.data)),
             "engine": self.agent.engine.kind,
         }
         if self.change.status == Status.APPLYING or self.change.kind == Change.Kind.CREATE:
@@ -362,11 +362,6 @@ class ChangeRun:
         """Planning again makes a new pair of stage folders; after a restart the newest counts."""
         changes = self.folder.root / "changes" / str(self.change.pk)
         return max(1, len([path for path in changes.glob("plan*") if path.is_dir()]))
-
-
-def _shown(summary: PlanSummary) -> dict[str, Any]:
-    told = summary.as_dict()
-    return {"resources": told.pop("changes"), **told}
 
 
 def _clear(folder: Path, *, keep: set[str]) -> None:

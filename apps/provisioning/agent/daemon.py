@@ -16,7 +16,7 @@ from pathlib import Path
 import psycopg
 from django.conf import settings
 from django.db import Error as DatabaseError
-from django.db import close_old_connections
+from django.db import close_old_connections, connections
 from django.db.models.functions import Now
 
 from apps.provisioning.agent.change_run import AgentContext, ChangeRun
@@ -71,7 +71,8 @@ class Agent:
         self.lease = self._wait_for_lease()
         if self.lease is None:
             return
-        threading.Thread(target=self._listen, daemon=True, name="listen").start()
+        listener = threading.Thread(target=self._listen, daemon=True, name="listen")
+        listener.start()
         watcher = threading.Thread(target=self._watch, name="watch")
         keeper = threading.Thread(target=self._keep_lease, name="lease")
         try:
@@ -87,7 +88,7 @@ class Agent:
             log.error("%s; this agent ends", error)
         finally:
             self.stopping.set()
-            for thread in (watcher, keeper):
+            for thread in (watcher, keeper, listener):
                 if thread.ident:
                     thread.join(10)
             self.machine.close()
@@ -234,11 +235,13 @@ class Agent:
                 self.stop()
             except DatabaseError:
                 log.warning("the lease could not be renewed; trying again")
+        connections.close_all()
 
     def _watch(self) -> None:
         while not self.stopping.is_set():
             self._look_once()
             self.stopping.wait(LOOK_EVERY)
+        connections.close_all()
 
     def _look_once(self) -> None:
         assert self.lease is not None
@@ -260,8 +263,9 @@ class Agent:
             try:
                 with psycopg.connect(settings.DATABASE_URL, autocommit=True) as connection:
                     connection.execute("LISTEN slipway_agent")
-                    for _ in connection.notifies(timeout=30):
-                        self.woken.set()
+                    while not self.stopping.is_set():
+                        for _ in connection.notifies(timeout=1):
+                            self.woken.set()
             except psycopg.Error:
                 time.sleep(1)
 

@@ -187,3 +187,14 @@ def test_context_changes_are_seen_without_a_restart(bench):
     (directory / "context.json").write_text('{"slipway.team": "vision"}')
     output = bench.run("import os; print(open(os.environ['SLIPWAY_CONTEXT_FILE']).read())")
     assert output.strip() == '{"slipway.team": "vision"}'
+
+
+def test_what_ended_early_is_not_started_again_behind_the_answer(bench):
+    bench.volume()
+    body = bench.service_body(command=["/bin/sh", "-c", "exit 7"])
+    for _attempt in range(4):
+        assert bench.ask("PUT", "/v1/services/app", body)[1]["code"] == "machine:service-ended"
+    ended = bench.observed()
+    time.sleep(2.5)
+    assert bench.observed() == ended
+    assert bench.machine.supervisor.states() == {f"{bench.workspace}.app": "STOPPED"}
