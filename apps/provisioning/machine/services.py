@@ -223,8 +223,7 @@ class Services:
         directory = self._directory(record.workspace_id, record.name)
         name = program_name(record.workspace_id, record.name)
         self._may_start()
-        self.supervisor.program_stop(name)
-        service_end_leftovers(directory, f"{record.workspace_id}/{record.name}")
+        self._process_end(record)
         with self._port_reserved(record):
             record.suspended, record.failed, record.stop_reason = None, None, ""
             record.generation += 1
@@ -256,8 +255,18 @@ class Services:
     def _stop(self, record: ServiceRecord, reason: str) -> None:
         record.stop_reason = reason
         record_save(self.layout, record)
+        self._process_end(record)
+
+    def _process_end(self, record: ServiceRecord) -> None:
+        """End the service's process and whatever it left, for good.
+
+        A process that just ended by itself may be about to be restarted by supervisord, which then does not count it as
+        running and refuses to stop it: without its launch.json such a restart ends at once.
+        """
+        directory = self._directory(record.workspace_id, record.name)
+        (directory / "launch.json").unlink(missing_ok=True)
         self.supervisor.program_stop(program_name(record.workspace_id, record.name))
-        service_end_leftovers(self._directory(record.workspace_id, record.name), f"{record.workspace_id}/{record.name}")
+        service_end_leftovers(directory, f"{record.workspace_id}/{record.name}")
 
     def _limits_change(self, record: ServiceRecord, before: ServiceSpec) -> bool:
         """Give a running service its new limits. False when that needs a restart."""

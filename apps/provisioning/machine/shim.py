@@ -255,6 +255,8 @@ def main(directory: str) -> None:
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
     if os.getppid() != parent:
         sys.exit(FINAL)
+    if not os.path.exists(os.path.join(directory, "launch.json")):
+        sys.exit(FINAL)  # The agent ended this service while supervisord was about to start it again.
     try:
         sys.exit(Shim(Path(directory)).run())
     except (OSError, KeyError) as error:

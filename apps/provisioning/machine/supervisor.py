@@ -180,14 +180,19 @@ class Supervisor:
             self.call("supervisor.startProcess", name, False)
 
     def program_stop(self, name: str, *, wait: float = STOP_SECONDS + 8) -> None:
-        """Stop a program and wait for its end. Knows nothing of it: done."""
-        if self.pid() is None:
-            return
-        with _faults_ignored(_BAD_NAME, _NOT_RUNNING):
-            self.call("supervisor.stopProcess", name, False)
+        """Stop a program and wait for its end. Knows nothing of it: done.
+
+        Asked again while it runs: supervisord refuses to stop a program that it is just about to start again.
+        """
         deadline = time.monotonic() + wait
-        while time.monotonic() < deadline and self.states().get(name) in ("RUNNING", "STOPPING", "STARTING", "BACKOFF"):
-            time.sleep(0.05)
+        while self.pid() is not None and time.monotonic() < deadline:
+            state = self.states().get(name)
+            if state in ("RUNNING", "STARTING", "BACKOFF"):
+                with _faults_ignored(_BAD_NAME, _NOT_RUNNING):
+                    self.call("supervisor.stopProcess", name, False)
+            elif state != "STOPPING":
+                return
+            time.sleep(0.03)
 
     def program_remove(self, name: str) -> None:
         """Make supervisord forget a stopped program."""
