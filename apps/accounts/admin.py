@@ -6,6 +6,7 @@ from django.forms import ModelForm
 from django.http import HttpRequest
 
 from apps.accounts.models import ApiToken, Membership, Team, User
+from apps.accounts.requests import person_of
 from apps.accounts.services import user_update
 from apps.accounts.services.people import PROFILE_FIELDS, ROLE_FIELDS
 from apps.core.admin import ReadOnlyAdmin
@@ -44,9 +45,9 @@ class UserAdmin(ReadOnlyAdmin):
 
     def save_model(self, request: HttpRequest, obj: User, form: ModelForm, change: bool) -> None:
         changed = {name: form.cleaned_data[name] for name in form.changed_data if name in PROFILE_FIELDS + ROLE_FIELDS}
-        user_update(user=obj, actor=request.user, **changed)
+        user_update(user=obj, actor=person_of(request.user), **changed)
 
-    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> None:
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
         """The audit log holds it."""
 
 

@@ -10,7 +10,7 @@ from apps.accounts.models import ApiToken, Membership, Team, User
 from apps.core.exceptions import UserError
 
 
-def show_error(form: forms.Form, error: UserError) -> None:
+def show_error(form: forms.BaseForm, error: UserError) -> None:
     """Put what a service refused beside the fields it names, the rest on top."""
     shown = False
     for name, texts in error.errors.items():
@@ -97,7 +97,8 @@ class MemberForm(forms.Form):
 
     def __init__(self, *args: Any, team: Team, **kwargs: Any) -> None:
         # Several of these forms stand on one page, so each has ids of its own.
-        super().__init__(*args, auto_id=f"id_{team.slug}_%s", **kwargs)
+        kwargs["auto_id"] = f"id_{team.slug}_%s"
+        super().__init__(*args, **kwargs)
 
 
 class RoleForm(forms.Form):

@@ -1,10 +1,11 @@
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from apps.accounts.requests import SignedIn
 from apps.audit.forms import EventFilterForm
 from apps.audit.models import AuditEvent
 from apps.audit.permissions import reads_all
@@ -17,7 +18,7 @@ PAGE_SIZE = 50
 
 @login_required
 @require_safe
-def events(request: HttpRequest) -> HttpResponse:
+def events(request: SignedIn) -> HttpResponse:
     """Everything that was done, newest first; for auditors and platform engineers, unknown to others."""
     if not reads_all(request.user):
         raise Http404
@@ -56,7 +57,7 @@ def _area_select(chosen: str) -> dict[str, Any]:
     return {"name": "area", "label": "Area", "options": options}
 
 
-def _chips(request: HttpRequest, asked: dict[str, Any]) -> list[dict[str, str]]:
+def _chips(request: SignedIn, asked: dict[str, Any]) -> list[dict[str, str]]:
     labels = {"actor": "person", "since": "from", "until": "to"}
     return [
         {"key": label, "label": str(asked[name]), "remove_url": _without(request, name)}
@@ -65,14 +66,14 @@ def _chips(request: HttpRequest, asked: dict[str, Any]) -> list[dict[str, str]]:
     ]
 
 
-def _without(request: HttpRequest, name: str) -> str:
+def _without(request: SignedIn, name: str) -> str:
     params = request.GET.copy()
     for gone in (name, "cursor"):
         params.pop(gone, None)
     return f"?{params.urlencode()}"
 
 
-def _link(request: HttpRequest, cursor: str | None) -> str:
+def _link(request: SignedIn, cursor: str | None) -> str:
     if cursor is None:
         return ""
     params = request.GET.copy()

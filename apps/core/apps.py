@@ -1,3 +1,5 @@
+from typing import Any
+
 from django.apps import AppConfig, apps
 
 
@@ -7,4 +9,5 @@ class CoreConfig(AppConfig):
 
     def ready(self) -> None:
         # Django makes its admin site from this name when it is first asked for, which is after every `ready()`.
-        apps.get_app_config("admin").default_site = "apps.core.admin.PortalAdminSite"
+        admin: Any = apps.get_app_config("admin")
+        admin.default_site = "apps.core.admin.PortalAdminSite"

@@ -78,9 +78,10 @@ def order_of(rows: QuerySet[Any]) -> list[OrderField]:
 
 def _field(rows: QuerySet[Any], item: Any) -> OrderField:
     if isinstance(item, OrderBy):
-        name, descending = item.expression.name, item.descending  # type: ignore[attr-defined]
+        field: Any = item.expression
+        name, descending = field.name, item.descending
     elif isinstance(item, F):
-        name, descending = item.name, False
+        name, descending = str(item.name), False  # type: ignore[attr-defined]
     else:
         name, descending = str(item).lstrip("-"), str(item).startswith("-")
     return OrderField(name, descending, _is_nullable(rows.model, name))

@@ -2,7 +2,7 @@
 
 import math
 import time
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.core.cache import cache
@@ -23,13 +23,14 @@ class TooManyRequests(UserError):
         self.retry_after = retry_after  # type: ignore[misc]
 
 
-def rate_check(*, scope: str, user_id: int, default: str | None = None) -> None:
+def rate_check(*, scope: str, user_id: int | None, default: str | None = None) -> None:
     """Count one use of `scope` by a person; raises `TooManyRequests` beyond "<number>/<s|min|hour|day>".
 
     The rate is that of REST_FRAMEWORK's DEFAULT_THROTTLE_RATES, so one setting holds for both doors; None is no limit.
     Windows are fixed, so that a count is one atomic increment whatever the number of web processes.
     """
-    rate = settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"].get(scope, default)
+    rates: Any = settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"]
+    rate: str | None = rates.get(scope, default)
     if not rate:
         return
     number, period = rate.split("/")

@@ -54,7 +54,7 @@ def failure(
         return JsonResponse(problem(status, code, detail), status=status, content_type=PROBLEM_JSON)
     values = {"exception": detail, "message": detail, "correlation_id": correlation_id.get(), **context}
     try:
-        body = render_to_string(template or f"errors/{status}.html", values, request=_without_person(request))
+        body: str = render_to_string(template or f"errors/{status}.html", values, request=_without_person(request))
     except TemplateDoesNotExist:
         title = escape(TITLES.get(status, "Something went wrong"))
         body = f'<!doctype html><html lang="en"><title>{title}</title><h1>{title}</h1><p>{escape(detail)}</p></html>'

@@ -60,7 +60,7 @@ class Shell:
 
     def __init__(self, request: HttpRequest) -> None:
         self._request = request
-        self._user = request.user
+        self._user: Any = request.user
 
     @cached_property
     def is_open(self) -> bool:
@@ -139,7 +139,7 @@ class Shell:
     def _entry(self, place: Place) -> dict[str, Any]:
         url = link(place.name)
         match = self._request.resolver_match
-        is_active = bool(match) and (match.view_name == place.name or match.app_name in place.apps)
+        is_active = match is not None and (match.view_name == place.name or match.app_name in place.apps)
         kept = f"?team={self.team}" if place.keeps_team and self._request.GET.get("team") and self.team else ""
         return {
             "label": place.label,

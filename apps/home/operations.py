@@ -37,8 +37,9 @@ def changes_by_status() -> Iterator[tuple[tuple[str, ...], float]]:
 
 def agents_silence() -> Iterator[tuple[tuple[str, ...], float]]:
     now = timezone.now()
-    for name, seen_at in Machine.objects.exclude(seen_at=None).values_list("name", "seen_at"):
-        yield (name,), max(0.0, (now - seen_at).total_seconds())
+    for machine in Machine.objects.exclude(seen_at=None):
+        if machine.seen_at is not None:
+            yield (machine.name,), max(0.0, (now - machine.seen_at).total_seconds())
 
 
 def people() -> Iterator[tuple[tuple[str, ...], float]]:

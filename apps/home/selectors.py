@@ -83,7 +83,7 @@ def failures_by_cause() -> list[dict[str, Any]]:
         .values("failure_code")
         .annotate(count=Count("pk"), people=Count("workspace__owner", distinct=True))
     )
-    return list(counted.order_by("-count", "failure_code")[:10])
+    return [dict(row) for row in counted.order_by("-count", "failure_code")[:10]]
 
 
 def modules_success(user: User) -> list[dict[str, Any]]:
@@ -97,10 +97,9 @@ def modules_success(user: User) -> list[dict[str, Any]]:
         failed=Count("pk", filter=Q(status=Change.Status.FAILED)),
         median=Median(took, filter=Q(status=Change.Status.APPLIED)),
     )
-    found = list(counted.order_by("title")[:50])
-    for row in found:
-        row["share"] = 100 * row["done"] / (row["done"] + row["failed"])
-    return found
+    return [
+        {**row, "share": 100 * row["done"] / (row["done"] + row["failed"])} for row in counted.order_by("title")[:50]
+    ]
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,12 @@
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from apps.accounts.models import Team, User
+from apps.accounts.requests import SignedIn
 from apps.audit.models import AuditEvent
 from apps.audit.words import words_for
 from apps.core.rates import rate_check
@@ -23,7 +24,7 @@ AUDIT_ROWS = 15
 
 @login_required
 @require_safe
-def home(request: HttpRequest) -> HttpResponse:
+def home(request: SignedIn) -> HttpResponse:
     """What is mine and what waits for me; each role adds its own part."""
     team = Shell(request).team_chosen
     context: dict[str, Any] = {"launch_url": launch_link(), "environments_url": link("environments:list")}
@@ -108,7 +109,7 @@ def _audited(user: User) -> dict[str, Any]:
 
 @login_required
 @require_safe
-def find(request: HttpRequest) -> HttpResponse:
+def find(request: SignedIn) -> HttpResponse:
     """Search as a page, or as the entries of the command palette for htmx and the palette's own script."""
     text = request.GET.get("q", "").strip()
     rate_check(scope="search", user_id=request.user.pk, default="240/min")

@@ -1,11 +1,12 @@
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.http import require_POST, require_safe
 
+from apps.accounts.requests import SignedIn
 from apps.core.paging import page_of
 from apps.notifications.models import Notification
 from apps.notifications.services import notifications_mark_read
@@ -16,7 +17,7 @@ MENU_SIZE = 8
 
 @login_required
 @require_safe
-def inbox(request: HttpRequest) -> HttpResponse:
+def inbox(request: SignedIn) -> HttpResponse:
     """One's own messages, newest first."""
     only_unread = request.GET.get("show") == "unread"
     rows = Notification.objects.visible_to(request.user)
@@ -32,7 +33,7 @@ def inbox(request: HttpRequest) -> HttpResponse:
 
 @login_required
 @require_safe
-def menu(request: HttpRequest) -> HttpResponse:
+def menu(request: SignedIn) -> HttpResponse:
     """The latest messages as a fragment."""
     rows = Notification.objects.visible_to(request.user)[:MENU_SIZE]
     return render(request, "notifications/menu.html", {"items": rows})
@@ -40,7 +41,7 @@ def menu(request: HttpRequest) -> HttpResponse:
 
 @login_required
 @require_POST
-def follow(request: HttpRequest, pk: Any) -> HttpResponse:
+def follow(request: SignedIn, pk: Any) -> HttpResponse:
     """Mark one message as read and go where it leads."""
     row = get_object_or_404(Notification.objects.visible_to(request.user), pk=pk)
     notifications_mark_read(user=request.user, ids=[row.pk])
@@ -50,7 +51,7 @@ def follow(request: HttpRequest, pk: Any) -> HttpResponse:
 
 @login_required
 @require_POST
-def mark_read(request: HttpRequest, pk: Any) -> HttpResponse:
+def mark_read(request: SignedIn, pk: Any) -> HttpResponse:
     row = get_object_or_404(Notification.objects.visible_to(request.user), pk=pk)
     notifications_mark_read(user=request.user, ids=[row.pk])
     return redirect("notifications:inbox")
@@ -58,12 +59,12 @@ def mark_read(request: HttpRequest, pk: Any) -> HttpResponse:
 
 @login_required
 @require_POST
-def mark_all_read(request: HttpRequest) -> HttpResponse:
+def mark_all_read(request: SignedIn) -> HttpResponse:
     notifications_mark_read(user=request.user)
     return redirect("notifications:inbox")
 
 
-def _link(request: HttpRequest, cursor: str | None) -> str:
+def _link(request: SignedIn, cursor: str | None) -> str:
     if cursor is None:
         return ""
     params = request.GET.copy()

@@ -58,8 +58,9 @@ class OwnTeamSerializer(serializers.Serializer[Any]):
 class MeSerializer(UserSerializer):
     teams = serializers.SerializerMethodField()
 
-    class Meta(UserSerializer.Meta):
-        fields = (*UserSerializer.Meta.fields, "time_zone", "teams")  # type: ignore[assignment]
+    class Meta:
+        model = User
+        fields = (*UserSerializer.Meta.fields, "time_zone", "teams")
         read_only_fields = fields
 
     @extend_schema_field(OwnTeamSerializer(many=True))

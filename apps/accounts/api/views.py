@@ -20,6 +20,7 @@ from apps.accounts.api.serializers import (
     UserSerializer,
 )
 from apps.accounts.models import Membership, Team, User
+from apps.accounts.requests import person_of
 from apps.accounts.services import membership_add, membership_change, membership_remove, person_find
 from apps.core.api.idempotency import IdempotentWrites
 
@@ -44,12 +45,12 @@ class TeamViewSet(IdempotentWrites, mixins.ListModelMixin, mixins.RetrieveModelM
         if getattr(self, "swagger_fake_view", False):
             return Team.objects.none()
         members = Membership.objects.filter(team=OuterRef("pk")).order_by().values("team").annotate(n=Count("pk"))
-        return Team.objects.visible_to(self.request.user).annotate(
+        return Team.objects.visible_to(person_of(self.request.user)).annotate(
             member_count=Coalesce(Subquery(members.values("n")), 0)
         )
 
     def get_serializer_context(self) -> dict[str, Any]:
-        roles = {} if getattr(self, "swagger_fake_view", False) else own_roles(self.request.user)
+        roles = {} if getattr(self, "swagger_fake_view", False) else own_roles(person_of(self.request.user))
         return {**super().get_serializer_context(), "roles": roles}
 
     @extend_schema(responses=MembershipSerializer(many=True), filters=False)
@@ -57,7 +58,7 @@ class TeamViewSet(IdempotentWrites, mixins.ListModelMixin, mixins.RetrieveModelM
     def members(self, request: Request, slug: str) -> Response:
         """Who is in the team, with their roles."""
         rows = Membership.objects.filter(team=self._team(slug)).select_related("user").order_by("created_at")
-        page = self.paginate_queryset(rows)
+        page: Any = self.paginate_queryset(rows)  # type: ignore[arg-type]  # rows of the team, not teams
         return self.get_paginated_response(MembershipSerializer(page, many=True).data)
 
     @extend_schema(request=MembershipAddSerializer, responses={201: MembershipSerializer})
@@ -67,7 +68,7 @@ class TeamViewSet(IdempotentWrites, mixins.ListModelMixin, mixins.RetrieveModelM
         given = MembershipAddSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         team, person = self._team(slug), person_find(given.validated_data["person"])
-        row = membership_add(team=team, user=person, role=given.validated_data["role"], actor=request.user)
+        row = membership_add(team=team, user=person, role=given.validated_data["role"], actor=person_of(request.user))
         return Response(MembershipSerializer(row).data, status=201)
 
     @extend_schema(
@@ -81,7 +82,9 @@ class TeamViewSet(IdempotentWrites, mixins.ListModelMixin, mixins.RetrieveModelM
         given = MembershipChangeSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         row = membership_change(
-            membership=self._membership(slug, username), role=given.validated_data["role"], actor=request.user
+            membership=self._membership(slug, username),
+            role=given.validated_data["role"],
+            actor=person_of(request.user),
         )
         return Response(MembershipSerializer(row).data)
 
@@ -89,11 +92,11 @@ class TeamViewSet(IdempotentWrites, mixins.ListModelMixin, mixins.RetrieveModelM
     @member.mapping.delete
     def member_remove(self, request: Request, slug: str, username: str) -> Response:
         """Take a person out of the team."""
-        membership_remove(membership=self._membership(slug, username), actor=request.user)
+        membership_remove(membership=self._membership(slug, username), actor=person_of(request.user))
         return Response(status=204)
 
     def _team(self, slug: str) -> Team:
-        return get_object_or_404(Team.objects.visible_to(self.request.user), slug=slug)
+        return get_object_or_404(Team.objects.visible_to(person_of(self.request.user)), slug=slug)
 
     def _membership(self, slug: str, username: str) -> Membership:
         rows = Membership.objects.select_related("team", "user")
@@ -115,7 +118,7 @@ class UserViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
         if getattr(self, "swagger_fake_view", False):
             return User.objects.none()
         # A subquery in place of DISTINCT, which would not go with every order.
-        seen = User.objects.visible_to(self.request.user).order_by().values("pk")
+        seen = User.objects.visible_to(person_of(self.request.user)).order_by().values("pk")
         return User.objects.filter(is_active=True, pk__in=seen)
 
 
@@ -129,4 +132,4 @@ class MeViewSet(viewsets.GenericViewSet[User]):
     filter_backends = ()
 
     def list(self, request: Request) -> Response:
-        return Response(MeSerializer(request.user).data)
+        return Response(MeSerializer(person_of(request.user)).data)

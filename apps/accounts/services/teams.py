@@ -39,7 +39,7 @@ def team_create(*, actor: User | None, slug: str, name: str, manager: User | Non
 def person_find(name: str) -> User:
     """The active person with this username or, when only one has it, e-mail address. Raises `PersonUnknown`."""
     name = name.strip()[:254]
-    people = list(User.objects.filter(username=name, is_active=True)) if name else []
+    people: list[User] = list(User.objects.filter(username=name, is_active=True)) if name else []
     if not people and "@" in name:
         people = list(User.objects.filter(email__iexact=name, is_active=True)[:2])
     if len(people) != 1:

@@ -3,7 +3,7 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from apps.accounts.forms import PasswordForm, PreferencesForm, ProfileForm, TokenForm, show_error
 from apps.accounts.models import ApiToken
+from apps.accounts.requests import SignedIn
 from apps.accounts.services import password_change, preferences_update, token_create, token_revoke, user_update
 from apps.core.exceptions import UserError
 from apps.core.rates import rate_check
@@ -20,7 +21,7 @@ from apps.core.rates import rate_check
 TOKENS_SHOWN = 100
 
 
-def _account_page(request: HttpRequest, *, status: int = 200, **forms: Any) -> HttpResponse:
+def _account_page(request: SignedIn, *, status: int = 200, **forms: Any) -> HttpResponse:
     user = request.user
     context = {
         "profile_form": ProfileForm(instance=user),
@@ -38,13 +39,13 @@ def _account_page(request: HttpRequest, *, status: int = 200, **forms: Any) -> H
 
 @login_required
 @require_safe
-def account(request: HttpRequest) -> HttpResponse:
+def account(request: SignedIn) -> HttpResponse:
     return _account_page(request)
 
 
 @login_required
 @require_POST
-def profile_save(request: HttpRequest) -> HttpResponse:
+def profile_save(request: SignedIn) -> HttpResponse:
     form = ProfileForm(request.POST, instance=request.user)
     if form.is_valid():
         try:
@@ -60,7 +61,7 @@ def profile_save(request: HttpRequest) -> HttpResponse:
 
 @login_required
 @require_POST
-def preferences_save(request: HttpRequest) -> HttpResponse:
+def preferences_save(request: SignedIn) -> HttpResponse:
     form = PreferencesForm(request.POST)
     if form.is_valid():
         preferences_update(user=request.user, **form.cleaned_data)
@@ -71,7 +72,7 @@ def preferences_save(request: HttpRequest) -> HttpResponse:
 
 @login_required
 @require_POST
-def theme_save(request: HttpRequest) -> HttpResponse:
+def theme_save(request: SignedIn) -> HttpResponse:
     """The switch in the account menu; leads back to the page it was used on."""
     preferences_update(user=request.user, theme=request.POST.get("theme", ""))
     if request.htmx or request.headers.get("Accept", "").startswith("application/json"):
@@ -85,7 +86,7 @@ def theme_save(request: HttpRequest) -> HttpResponse:
 @login_required
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
-def password(request: HttpRequest) -> HttpResponse:
+def password(request: SignedIn) -> HttpResponse:
     form = PasswordForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
         rate_check(scope="password", user_id=request.user.pk, default="20/hour")
@@ -104,7 +105,7 @@ def password(request: HttpRequest) -> HttpResponse:
 @login_required
 @never_cache
 @require_POST
-def token_new(request: HttpRequest) -> HttpResponse:
+def token_new(request: SignedIn) -> HttpResponse:
     """Answers the POST with the secret itself: it is shown once, so it goes into no message, session or address."""
     form = TokenForm(request.POST, auto_id="id_token_%s")
     if form.is_valid():
@@ -125,7 +126,7 @@ def token_new(request: HttpRequest) -> HttpResponse:
 
 @login_required
 @require_POST
-def token_end(request: HttpRequest, pk: Any) -> HttpResponse:
+def token_end(request: SignedIn, pk: Any) -> HttpResponse:
     token = get_object_or_404(ApiToken.objects.visible_to(request.user), pk=pk)
     token_revoke(token=token, actor=request.user)
     messages.success(request, f"“{token.name}” is revoked and works no more.")

@@ -3,7 +3,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
@@ -12,6 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from apps.accounts.forms import MemberForm, PersonForm, RoleForm, TeamForm, show_error
 from apps.accounts.models import Membership, Team
 from apps.accounts.permissions import AccountsPermission, can
+from apps.accounts.requests import SignedIn
 from apps.accounts.selectors import teams_with_members
 from apps.accounts.services import (
     membership_add,
@@ -25,7 +26,7 @@ from apps.core.exceptions import UserError
 
 
 def _people_page(
-    request: HttpRequest, *, failed: tuple[Team, MemberForm] | None = None, status: int = 200
+    request: SignedIn, *, failed: tuple[Team, MemberForm] | None = None, status: int = 200
 ) -> HttpResponse:
     asked = request.GET.get("team", "")
     teams = []
@@ -42,16 +43,16 @@ def _people_page(
 
 @login_required
 @require_safe
-def people(request: HttpRequest) -> HttpResponse:
+def people(request: SignedIn) -> HttpResponse:
     """The teams a person sees, with everybody in them."""
     return _people_page(request)
 
 
-def _team(request: HttpRequest, slug: str) -> Team:
+def _team(request: SignedIn, slug: str) -> Team:
     return get_object_or_404(Team.objects.visible_to(request.user), slug=slug)
 
 
-def _membership(request: HttpRequest, slug: str, pk: Any) -> Membership:
+def _membership(request: SignedIn, slug: str, pk: Any) -> Membership:
     rows = Membership.objects.select_related("team", "user")
     return get_object_or_404(rows, team=_team(request, slug), pk=pk)
 
@@ -62,7 +63,7 @@ def _back(team: Team) -> HttpResponse:
 
 @login_required
 @require_POST
-def member_add(request: HttpRequest, slug: str) -> HttpResponse:
+def member_add(request: SignedIn, slug: str) -> HttpResponse:
     team = _team(request, slug)
     form = MemberForm(request.POST, team=team)
     if form.is_valid():
@@ -81,7 +82,7 @@ def member_add(request: HttpRequest, slug: str) -> HttpResponse:
 
 @login_required
 @require_POST
-def member_role(request: HttpRequest, slug: str, pk: Any) -> HttpResponse:
+def member_role(request: SignedIn, slug: str, pk: Any) -> HttpResponse:
     membership = _membership(request, slug, pk)
     form = RoleForm(request.POST)
     if form.is_valid():
@@ -92,7 +93,7 @@ def member_role(request: HttpRequest, slug: str, pk: Any) -> HttpResponse:
 
 @login_required
 @require_POST
-def member_remove(request: HttpRequest, slug: str, pk: Any) -> HttpResponse:
+def member_remove(request: SignedIn, slug: str, pk: Any) -> HttpResponse:
     membership = _membership(request, slug, pk)
     membership_remove(membership=membership, actor=request.user)
     messages.success(request, f"{membership.user.display_name} is no longer in {membership.team.name}.")
@@ -100,7 +101,7 @@ def member_remove(request: HttpRequest, slug: str, pk: Any) -> HttpResponse:
     return redirect("accounts:people")
 
 
-def _for_platform_engineers(request: HttpRequest) -> None:
+def _for_platform_engineers(request: SignedIn) -> None:
     if not can(request.user, AccountsPermission.MANAGE_TEAMS):
         raise Http404
 
@@ -108,7 +109,7 @@ def _for_platform_engineers(request: HttpRequest) -> None:
 @login_required
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
-def person_new(request: HttpRequest) -> HttpResponse:
+def person_new(request: SignedIn) -> HttpResponse:
     """Add a person with a first password, shown once in the answer."""
     _for_platform_engineers(request)
     form = PersonForm(request.POST or None)
@@ -127,7 +128,7 @@ def person_new(request: HttpRequest) -> HttpResponse:
 
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
-def team_new(request: HttpRequest) -> HttpResponse:
+def team_new(request: SignedIn) -> HttpResponse:
     _for_platform_engineers(request)
     form = TeamForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
@@ -144,6 +145,6 @@ def team_new(request: HttpRequest) -> HttpResponse:
     return render(request, "accounts/team_new.html", {"form": form}, status=status)
 
 
-def _team_create(request: HttpRequest, form: TeamForm) -> Team:
+def _team_create(request: SignedIn, form: TeamForm) -> Team:
     manager = person_find(form.cleaned_data["manager"])
     return team_create(actor=request.user, slug=form.slug(), name=form.cleaned_data["name"], manager=manager)

@@ -1,9 +1,10 @@
 from typing import Any, ClassVar
 
-import django_filters
+import django_filters  # type: ignore[import-untyped]
 from django.db.models import QuerySet
 from rest_framework import mixins, serializers, viewsets
 
+from apps.accounts.requests import person_of
 from apps.audit.models import AuditEvent
 
 
@@ -62,4 +63,4 @@ class AuditEventViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewse
     def get_queryset(self) -> QuerySet[Any]:
         if getattr(self, "swagger_fake_view", False):
             return AuditEvent.objects.none()
-        return AuditEvent.objects.visible_to(self.request.user).order_by("-id")
+        return AuditEvent.objects.visible_to(person_of(self.request.user)).order_by("-id")

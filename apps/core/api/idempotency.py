@@ -63,7 +63,7 @@ def _once(handler: Callable[..., Response], key: str) -> Callable[..., Response]
     def answer(request: Request, *args: Any, **kwargs: Any) -> Response:
         fingerprint = _fingerprint(request)
         with transaction.atomic():
-            row, is_first = _claim(request.user.pk, key, fingerprint)
+            row, is_first = _claim(request.user.pk or 0, key, fingerprint)
             if not is_first:
                 return _replay(row, fingerprint)
             response = handler(request, *args, **kwargs)

@@ -1,5 +1,6 @@
 """How lists of the API are paged and ordered: `{results, next, previous, count}`, by cursor, stable to the last row."""
 
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
 from django.core.exceptions import FieldDoesNotExist
@@ -23,7 +24,7 @@ class CountedCursorPagination(BasePagination):
     page: Page[Any]
     count: int | None = None
 
-    def paginate_queryset(self, queryset: QuerySet[Any], request: Request, view: Any = None) -> list[Any]:
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         self.request = request
         size = self._size(request)
         self.page = page_of(queryset, cursor=request.query_params.get("cursor", ""), size=size)
@@ -94,9 +95,10 @@ class StableOrderingFilter(OrderingFilter):
         return queryset.order_by(*(field.expression(reverse=False) for field in order_of(queryset)))
 
     def remove_invalid_fields(
-        self, queryset: QuerySet[Any], fields: list[str], view: Any, request: Request
+        self, queryset: QuerySet[Any], fields: Iterable[str], view: Any, request: Request
     ) -> list[str]:
         valid = [name for name, _ in self.get_valid_fields(queryset, view, {"request": request})]
+        fields = list(fields)
         wrong = [name for name in fields if name.lstrip("-") not in valid]
         if wrong:
             known = ", ".join(valid)
@@ -104,7 +106,7 @@ class StableOrderingFilter(OrderingFilter):
         return [("-" if name.startswith("-") else "") + name.lstrip("-") for name in fields]
 
     def get_default_valid_fields(
-        self, queryset: QuerySet[Any], view: Any, context: dict[str, Any] | None = None
+        self, queryset: QuerySet[Any], view: Any, context: Mapping[str, Any] | None = None
     ) -> list[tuple[str, str]]:
         found = super().get_default_valid_fields(queryset, view, context or {})
         return [(name, label) for name, label in found if self._is_column(queryset.model, name)]

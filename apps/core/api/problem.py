@@ -66,11 +66,11 @@ def _framework(error: Exception) -> tuple[dict[str, Any], dict[str, str]] | None
         error = exceptions.PermissionDenied(str(error) or None)
     if not isinstance(error, exceptions.APIException):
         return None
-    headers = {}
+    headers: dict[str, str] = {}
     if header := getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = header
-    if isinstance(error, exceptions.Throttled) and error.wait is not None:
-        headers["Retry-After"] = str(math.ceil(error.wait))
+    if (wait := getattr(error, "wait", None)) is not None:
+        headers["Retry-After"] = str(math.ceil(wait))
     if isinstance(error, exceptions.NotFound):
         # A hidden row and a missing one answer alike, to the letter.
         return problem(404, "core:not-found"), headers
