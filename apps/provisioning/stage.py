@@ -80,8 +80,8 @@ class StageHandle:
     start_time: int
 
     def alive(self) -> bool:
-        fields = stat_of(self.pid) if self.pid else []
-        return bool(fields) and fields[0] not in ("Z", "X") and int(fields[19]) == self.start_time
+        fields = stat_of(self.pid)
+        return self._is_it(fields) and fields[0] not in ("Z", "X")
 
     def poll(self) -> StageResult | None:
         """None while it runs; afterwards always the same result."""
@@ -122,11 +122,16 @@ class StageHandle:
                 os.close(fd)
 
     def _reap(self) -> None:
-        """Let the kernel forget our own ended child; somebody else's is none of our business."""
+        """Let the kernel forget our own ended child; another's, or a later one of its number, is not ours."""
+        deadline = time.monotonic() + 2.0
         with contextlib.suppress(ChildProcessError):
-            deadline = time.monotonic() + 2.0
-            while os.waitpid(self.pid, os.WNOHANG) == (0, 0) and time.monotonic() < deadline:
+            while self._is_it(stat_of(self.pid)) and time.monotonic() < deadline:
+                if os.waitpid(self.pid, os.WNOHANG) != (0, 0):
+                    return
                 time.sleep(0.005)
+
+    def _is_it(self, fields: list[str]) -> bool:
+        return bool(self.pid and fields) and int(fields[19]) == self.start_time
 
 
 def stage_start(

@@ -104,7 +104,7 @@ def bench(engine: Engine, plugins: Path, agent: FakeAgent, tmp_path: Path) -> It
     made = Bench(
         engine=engine,
         root=tmp_path / "workspace",
-        sandbox=SandboxSpec(plugins=plugins, agent_socket=agent.socket_path),
+        sandbox=SandboxSpec(plugins=plugins, agent_socket=agent.socket_path, hidden=(tmp_path,)),
         token=agent.token,
         environ=dict(os.environ),
     )
