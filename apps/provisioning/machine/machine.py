@@ -121,12 +121,14 @@ class Machine:
         if self._server:
             self._server.close()
             self._server = None
+        self._groups_remove()
         self._lock_release()
 
     def stop_services(self, reason: str) -> None:
         """End every service and the supervisor. `resume_services` or the next `start` starts them again."""
         with self._supervising:
             self.services.suspend_all(reason)
+        self._groups_remove()
 
     def resume_services(self) -> list[str]:
         """Start again what was wanted running; returns "workspace/service" of those that could not start."""
@@ -168,6 +170,11 @@ class Machine:
         kinds = ("services", "volumes", "logs", "workspaces")
         present = {name for kind in kinds for name in names_in(self.layout.root / kind)}
         return sorted(name for name in present - set(known_ids) if WORKSPACE.match(name))
+
+    def _groups_remove(self) -> None:
+        """Once closed and stopped, leave no empty control group behind."""
+        if self._closing.is_set() and self._limits.groups and self.services.stopping.is_set():
+            self._limits.groups.remove()
 
     def _keep(self) -> None:
         """Bring the supervisor back when it was killed under a running agent."""

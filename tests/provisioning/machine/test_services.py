@@ -197,4 +197,4 @@ def test_what_ended_early_is_not_started_again_behind_the_answer(bench):
     ended = bench.observed()
     time.sleep(2.5)
     assert bench.observed() == ended
-    assert bench.machine.supervisor.states() == {f"{bench.workspace}.app": "STOPPED"}
+    assert set(bench.machine.supervisor.states().values()) <= {"STOPPED", "EXITED"}
