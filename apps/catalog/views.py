@@ -33,7 +33,7 @@ def module(request: HttpRequest, slug: str) -> HttpResponse:
     launch_url = reverse("environments:launch_module", args=[slug])
     context = {
         "module": entry,
-        "crumbs": [{"label": "Catalog", "url": reverse("catalog:list")}],
+        "crumbs": [{"label": "Modules", "url": reverse("catalog:list")}],
         "meta": [{"text": entry.get_kind_display()}, {"text": f"runs on {entry.target}"}],
         "launch": {"label": f"Launch {entry.title.lower()}", "url": launch_url, "icon": "rocket"} if latest else None,
         "readme": latest.readme if latest else "",

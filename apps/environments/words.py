@@ -92,3 +92,28 @@ def clock_of(moment: datetime, person: User) -> str:
 def level_shown(level: str) -> str:
     """A log level as pages colour it: debug, info, warn or error."""
     return {"warning": "warn", "critical": "error", "trace": "debug"}.get(level, level)
+
+
+_OUTCOMES = {
+    "create": ("has launched", "could not launch", "gave up launching"),
+    "start": ("has started", "could not start", "gave up starting"),
+    "stop": ("has stopped", "could not stop", "gave up stopping"),
+    "update": ("has changed", "could not change", "gave up changing"),
+    "destroy": ("has destroyed", "could not destroy", "gave up destroying"),
+    "refresh": ("has checked", "could not check", "gave up checking"),
+}
+# What the audit log says of an action, between the actor and the environment's name.
+AUDIT_WORDS = {
+    "environments:environment:create": "launched",
+    "environments:environment:start": "asked to start",
+    "environments:environment:stop": "asked to stop",
+    "environments:environment:update": "asked to change",
+    "environments:environment:destroy": "asked to destroy",
+    "environments:environment:refresh": "asked to check",
+    "environments:environment:extend": "moved the stop time of",
+    **{
+        f"environments:environment:{kind}-{status}": words
+        for kind, outcomes in _OUTCOMES.items()
+        for status, words in zip(("done", "failed", "cancelled", "discarded"), (*outcomes, outcomes[-1]), strict=True)
+    },
+}

@@ -34,7 +34,7 @@ class Place:
 
 
 PLACES = (
-    Place("Home", "home:home", "home", "h", apps=("home",), keeps_team=True),
+    Place("Home", "home:home", "home", "h", keeps_team=True),
     Place("Environments", "environments:list", "stack-2", "e", apps=("environments",), keeps_team=True),
     Place("People", "accounts:people", "users", "p"),
     Place("Modules", "catalog:list", "package", group="Platform", who="platform", apps=("catalog",)),
