@@ -1,4 +1,4 @@
-"""Why a change failed, as a stable code: the first rule whose words stand in Terraform's diagnostics decides."""
+"""Why a change failed, as a stable code: the agent's own code, else the first rule whose words Terraform used."""
 
 import re
 from typing import NamedTuple
@@ -15,12 +15,6 @@ def _rule(code: str, pattern: str) -> Rule:
 
 RULES = (
     _rule("provisioning:disk-full", r"no space left on device|disk quota exceeded"),
-    _rule("provisioning:repository", r"git clone|repository could not be cloned|could not read from remote repository"),
-    _rule("provisioning:packages", r"runtime could not be built|no solution found|uv (pip|venv)|failed to download"),
-    _rule("provisioning:memory", r"out of memory|memory limit"),
-    _rule("provisioning:early-exit", r"ended before it answered|exited before|exited early|early exit"),
-    _rule("provisioning:health-timeout", r"did not answer|health (check|wait)|timed out waiting"),
-    _rule("provisioning:port", r"address already in use|no free port"),
     _rule("provisioning:agent-unreachable", r"agent('s)? socket|agent (cannot|could not) be reached|connection refused"),
     _rule("provisioning:invalid-input", r"invalid value for variable|invalid value for input variable"),
     _rule("provisioning:provider-missing", r"failed to query available provider|failed to install provider"),
@@ -29,7 +23,26 @@ RULES = (
 )
 
 
+# What the agent called it, which the local provider passes on as the last line of its diagnostic.
+MACHINE_CODE = re.compile(r"^Code: (machine:[a-z-]+)$", re.MULTILINE)
+OF_MACHINE = {
+    "machine:clone-failed": "provisioning:repository",
+    "machine:invalid-repository": "provisioning:repository",
+    "machine:runtime-failed": "provisioning:packages",
+    "machine:python-not-found": "provisioning:packages",
+    "machine:no-uv": "provisioning:packages",
+    "machine:out-of-memory": "provisioning:memory",
+    "machine:service-ended": "provisioning:early-exit",
+    "machine:service-timeout": "provisioning:health-timeout",
+    "machine:port-taken": "provisioning:port",
+    "machine:no-port": "provisioning:port",
+}
+
+
 def failure_code(text: str) -> str:
+    """The stable code for the diagnostics of a failed stage."""
+    if (told := MACHINE_CODE.search(text)) and told[1] in OF_MACHINE:
+        return OF_MACHINE[told[1]]
     for rule in RULES:
         if rule.pattern.search(text):
             return rule.code

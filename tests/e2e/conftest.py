@@ -29,7 +29,7 @@ class Portal:
     url: str
     data: Path
     password: str
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | None
 
     @property
     def host(self) -> str:
@@ -67,10 +67,14 @@ class Portal:
         return made.stdout.strip()
 
     def environ(self) -> dict[str, str]:
-        """The environment of the portal's own processes, so that a management command talks to this portal."""
-        pid = int((self.data / "run" / "web.pid").read_text().split()[0])
-        pairs = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
-        return dict(pair.split("=", 1) for pair in pairs if "=" in pair)
+        """A terminal beside this portal: commands find it by its folder alone."""
+        return environ_plain() | {"SLIPWAY_DATA": str(self.data)}
+
+
+def environ_plain() -> dict[str, str]:
+    """The machine's environment without what the tests have set for themselves."""
+    own = {"DJANGO_SETTINGS_MODULE", "SECRET_KEY", "SLIPWAY_KEYS", "PYTEST_XDIST_WORKER"}
+    return {name: value for name, value in os.environ.items() if not name.endswith("_URL") and name not in own}
 
 
 def port_free() -> int:
@@ -80,10 +84,7 @@ def port_free() -> int:
 
 
 def portal_start(data: Path, port: int) -> Portal:
-    environ = {key: value for key, value in os.environ.items() if not key.endswith("_URL")}
-    for name in ("DJANGO_SETTINGS_MODULE", "SECRET_KEY", "SLIPWAY_KEYS", "PYTEST_XDIST_WORKER"):
-        environ.pop(name, None)
-    environ |= {"SLIPWAY_DATA": str(data), "PORT": str(port), "SIGN_IN_ATTEMPTS": "1000"}
+    environ = environ_plain() | {"SLIPWAY_DATA": str(data), "PORT": str(port), "SIGN_IN_ATTEMPTS": "1000"}
     with (data.parent / "up.log").open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "manage.py", "up"], cwd=ROOT, env=environ, stdout=output, stderr=output
@@ -105,6 +106,7 @@ def portal_start(data: Path, port: int) -> Portal:
 
 
 def portal_stop(portal: Portal) -> None:
+    assert portal.process is not None
     portal.process.send_signal(signal.SIGTERM)
     try:
         portal.process.wait(60)
@@ -115,6 +117,11 @@ def portal_stop(portal: Portal) -> None:
 
 @pytest.fixture(scope="session")
 def portal() -> Iterator[Portal]:
+    """`SLIPWAY_E2E_DATA` and `SLIPWAY_E2E_URL` name a portal that runs already, for quick work on a journey."""
+    if running := os.environ.get("SLIPWAY_E2E_DATA"):
+        data = Path(running)
+        yield Portal(os.environ["SLIPWAY_E2E_URL"], data, (data / "password").read_text().strip(), None)
+        return
     folder = Path(tempfile.mkdtemp(prefix="slipway-e2e-"))
     data = folder / "data"
     data.mkdir(mode=0o700)

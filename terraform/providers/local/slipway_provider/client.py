@@ -23,10 +23,12 @@ class AgentError(Exception):
         self.log = log or []
 
     def story(self) -> str:
-        """The detail with the last log lines below it, which is what a person needs to understand a failed start."""
+        """The detail with the last log lines below it, and the agent's code, by which the portal finds words for it."""
         parts = [self.detail or self.title]
         if self.log:
             parts.append("The last lines of its log:\n\n" + "\n".join(f"  {line}" for line in self.log[-LAST_LINES:]))
+        if self.code:
+            parts.append(f"Code: {self.code}")
         return "\n\n".join(parts)
 
 

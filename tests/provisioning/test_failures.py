@@ -1,0 +1,23 @@
+import pytest
+
+from apps.environments.failure_words import BY_CODE
+from apps.provisioning.failures import OF_MACHINE, RULES, failure_code
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("Volume home: no\nThe repository could not be cloned.\n\nCode: machine:clone-failed", "provisioning:repository"),
+        ("Service app: no\n\nCode: machine:service-ended", "provisioning:early-exit"),
+        ("write terraform.tfstate: no space left on device", "provisioning:disk-full"),
+        ("Error: Saved plan is stale", "provisioning:plan-stale"),
+        ("Something nobody has seen before", "provisioning:terraform"),
+        ("A log line that says Code: machine:clone-failed in its middle", "provisioning:terraform"),
+    ],
+)
+def test_a_failure_has_a_stable_code(text: str, code: str) -> None:
+    assert failure_code(text) == code
+
+
+def test_there_are_words_for_every_code() -> None:
+    assert {*OF_MACHINE.values(), *(rule.code for rule in RULES)} <= set(BY_CODE)
