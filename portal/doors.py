@@ -85,10 +85,7 @@ def audience_of(scope: dict[str, Any]) -> Audience | None:
 def resolve(slug: str, person: Person | None) -> Resolution:
     """Whether there is such an environment, what serves it, and whether this person may use it now."""
     environment = (
-        Environment.objects.living()
-        .select_related("workspace", "module_version", "owner")
-        .filter(slug=slug)
-        .first()
+        Environment.objects.living().select_related("workspace", "module_version", "owner").filter(slug=slug).first()
     )
     if environment is None:
         return Resolution(None)

@@ -7,7 +7,7 @@ stops. Every reader registers its variable, so that the configuration table in t
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import TypeVar, overload
 from urllib.parse import urlsplit
 
 T = TypeVar("T")
@@ -95,6 +95,10 @@ def words(name: str, *, default: tuple[str, ...], help: str) -> tuple[str, ...]:
     return _read(name, "list, by commas", default, help, parse, "separate the items by commas")
 
 
+@overload
+def url(name: str, *, default: str, help: str, schemes: tuple[str, ...]) -> str: ...
+@overload
+def url(name: str, *, default: None, help: str, schemes: tuple[str, ...]) -> str | None: ...
 def url(name: str, *, default: str | None, help: str, schemes: tuple[str, ...]) -> str | None:
     def parse(raw: str) -> str:
         parts = urlsplit(raw)

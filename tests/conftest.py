@@ -8,7 +8,7 @@ import pytest
 # Before anything of the portal is imported, which would choose its own.
 os.environ["DJANGO_SETTINGS_MODULE"] = "portal.settings.test"
 
-from tests.services import TestServices, worker_broker_select  # noqa: E402
+from tests.services import TestServices, worker_broker_select
 
 _services: TestServices | None = None
 
@@ -36,7 +36,7 @@ def pytest_unconfigure() -> None:
 
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
-    """Tests of races empty the tables after themselves; the audit log's own refusal of that is tested in tests/audit."""
+    """Tests of races empty the tables after themselves; that the audit log refuses it is tested in tests/audit."""
     from django.db import connection
 
     with django_db_blocker.unblock(), connection.cursor() as cursor:

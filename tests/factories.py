@@ -67,7 +67,7 @@ class ServiceStatusFactory(factory.django.DjangoModelFactory):
 
 @dataclass(frozen=True)
 class People:
-    """dana is a member and mira the manager of vision and churn, pete runs the platform, ada audits, mallory is a stranger."""
+    """dana: member, mira: manager of vision and churn; pete: platform engineer; ada: auditor; mallory: a stranger."""
 
     dana: User
     mira: User
@@ -149,7 +149,9 @@ def change_drive(change: Change, to: str = "applied", **fields: Any) -> Change:
         assert change_fail(change, code=fields.pop("code"), summary="It failed", detail=fields.pop("detail", ""))
         return change
     for status in STEPS[: STEPS.index(to) + 1] if to in STEPS else (to,):
-        if status == change.status or (status in STEPS and change.status in STEPS and STEPS.index(status) < STEPS.index(change.status)):
+        if status == change.status or (
+            status in STEPS and change.status in STEPS and STEPS.index(status) < STEPS.index(change.status)
+        ):
             continue
         assert change_transition(change, status, **(fields if status == to else {}))
     return change

@@ -25,7 +25,7 @@ class User(AbstractUser):
     time_zone = models.CharField(max_length=64, blank=True)
     shortcuts = models.BooleanField("keyboard shortcuts", default=True)
 
-    objects = UserManager()
+    objects = UserManager()  # type: ignore[misc]
 
     @property
     def display_name(self) -> str:

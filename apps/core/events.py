@@ -1,7 +1,7 @@
 """`GET /events/`: the live stream of a browser, without a thread or a database connection of its own.
 
-One :class:`LiveHub` a process listens to PostgreSQL's NOTIFY, reads new rows in the order of their ids and hands them to
-every stream that may see them. A stream resumes from `Last-Event-ID`, which is a row id.
+One :class:`LiveHub` a process listens to PostgreSQL's NOTIFY, reads new rows in the order of their ids and hands them
+to every stream that may see them. A stream resumes from `Last-Event-ID`, which is a row id.
 """
 
 import asyncio
@@ -200,7 +200,7 @@ class EventStream:
                 else:
                     if row is None:
                         break
-                    rows = [row]
+                    rows: list[Row | None] = [row]
                     while not subscription.queue.empty() and rows[-1] is not None:
                         rows.append(subscription.queue.get_nowait())
                     await _write(send, [_frame(item) for item in rows if item is not None])

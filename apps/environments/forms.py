@@ -23,12 +23,24 @@ USUAL_TTLS = (3600, 2 * 3600, 4 * 3600, 8 * 3600, 12 * 3600, 86_400, 2 * 86_400,
 class LaunchDetailsForm(forms.Form):
     """Name, team and stop time of a new environment; `token` tells two submits of one form from two launches."""
 
-    name = forms.CharField(max_length=60, widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}))
-    team = forms.ModelChoiceField(queryset=Team.objects.none(), to_field_name="slug", empty_label=None)
-    ttl = forms.TypedChoiceField(
-        label="Stops after", coerce=int, help_text="Files are kept. You can extend it at any time."
+    name = forms.CharField(
+        max_length=60,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+        error_messages={"required": "Give it a name.", "max_length": "At most 60 characters."},
     )
-    token = forms.UUIDField(widget=forms.HiddenInput, required=False)
+    team = forms.ModelChoiceField(
+        queryset=Team.objects.none(),
+        to_field_name="slug",
+        empty_label=None,
+        error_messages=dict.fromkeys(("required", "invalid_choice"), "Choose a team you belong to."),
+    )
+    ttl = forms.TypedChoiceField(
+        label="Stops after",
+        coerce=int,
+        help_text="Files are kept. You can extend it at any time.",
+        error_messages=dict.fromkeys(("required", "invalid_choice"), "Choose one of these times."),
+    )
+    token = forms.CharField(widget=forms.HiddenInput, required=False)
 
     def __init__(self, *args: Any, user: User, limits: TtlLimits, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -40,6 +52,13 @@ class LaunchDetailsForm(forms.Form):
         self.fields["ttl"].choices = [(ttl, duration_words(ttl)) for ttl in lengths]  # type: ignore[attr-defined]
         self.fields["ttl"].initial = limits.default
         self.fields["token"].initial = uuid.uuid4
+
+    def clean_token(self) -> str:
+        """Nobody types it: one that is no token counts as none."""
+        try:
+            return str(uuid.UUID(self.cleaned_data["token"]))
+        except ValueError:
+            return ""
 
 
 class ExtendForm(forms.Form):

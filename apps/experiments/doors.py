@@ -37,9 +37,7 @@ def principal_of(secret: str) -> MlflowPrincipal | None:
             token.user.username, frozenset({team}), frozenset(scopes), str(environment.pk), default_team=team
         )
     teams = frozenset(token.user.teams.values_list("slug", flat=True))
-    return MlflowPrincipal(
-        token.user.username, teams, frozenset(scopes), reads_everything=token.user.sees_everything
-    )
+    return MlflowPrincipal(token.user.username, teams, frozenset(scopes), reads_everything=token.user.sees_everything)
 
 
 def mlflow_application(in_database: Callable[[Callable[..., Any]], Any]) -> MlflowProxy:

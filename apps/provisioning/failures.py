@@ -15,7 +15,9 @@ def _rule(code: str, pattern: str) -> Rule:
 
 RULES = (
     _rule("provisioning:disk-full", r"no space left on device|disk quota exceeded"),
-    _rule("provisioning:agent-unreachable", r"agent('s)? socket|agent (cannot|could not) be reached|connection refused"),
+    _rule(
+        "provisioning:agent-unreachable", r"agent('s)? socket|agent (cannot|could not) be reached|connection refused"
+    ),
     _rule("provisioning:invalid-input", r"invalid value for variable|invalid value for input variable"),
     _rule("provisioning:provider-missing", r"failed to query available provider|failed to install provider"),
     _rule("provisioning:plan-stale", r"saved plan is stale|plan file can no longer be applied"),

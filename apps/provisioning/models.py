@@ -86,7 +86,9 @@ class Change(RecordModel):
     reason = models.CharField(max_length=200, blank=True)
     correlation_id = models.CharField(max_length=32, blank=True)
     module_version = models.ForeignKey("catalog.ModuleVersion", on_delete=models.PROTECT, related_name="+")
-    values = models.BinaryField(help_text="The Terraform variable values, encrypted JSON; emptied when the change ends.")
+    values = models.BinaryField(
+        help_text="The Terraform variable values, encrypted JSON; emptied when the change ends."
+    )
 
     machine = models.ForeignKey(Machine, null=True, blank=True, on_delete=models.PROTECT, related_name="changes")
     fence = models.BigIntegerField(null=True)
@@ -209,7 +211,7 @@ class LogLine(models.Model):
 
 
 class LogCursor(models.Model):
-    """How far a log file has been shipped, written in one transaction with the lines, so that none is lost or doubled."""
+    """How far a log file has been shipped; moves in one transaction with the lines, so that none is lost or doubled."""
 
     workspace = models.ForeignKey(Workspace, on_delete=models.CASCADE, related_name="+")
     source = models.CharField(max_length=200)

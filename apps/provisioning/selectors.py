@@ -34,7 +34,9 @@ def usual_duration(*, module_version_id: UUID, kind: str) -> UsualDuration | Non
     seconds = sorted(time.total_seconds() for time in times)
     if len(seconds) < ENOUGH:
         return None
-    return UsualDuration(seconds[len(seconds) // 2], seconds[min(len(seconds) - 1, int(len(seconds) * 0.9))], len(seconds))
+    return UsualDuration(
+        seconds[len(seconds) // 2], seconds[min(len(seconds) - 1, int(len(seconds) * 0.9))], len(seconds)
+    )
 
 
 def change_active(workspace_id: UUID) -> Change | None:
@@ -57,9 +59,7 @@ def log_lines(
     return rows.order_by("number")[:limit]
 
 
-def log_tail(
-    *, workspace_id: UUID, stream: str, limit: int = 500, change_id: UUID | None = None
-) -> list[LogLine]:
+def log_tail(*, workspace_id: UUID, stream: str, limit: int = 500, change_id: UUID | None = None) -> list[LogLine]:
     """The last lines, oldest first."""
     rows = LogLine.objects.filter(workspace_id=workspace_id, stream=stream)
     if change_id is not None:

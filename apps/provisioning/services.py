@@ -1,4 +1,4 @@
-"""What people and higher apps ask of provisioning. Every write here is one transaction; the queue only wakes somebody."""
+"""What people and higher apps ask of provisioning. Each write is one transaction; the queue only wakes somebody."""
 
 from typing import Any
 from uuid import UUID

@@ -37,11 +37,7 @@ def _place(change: Change) -> None:
     """A workspace stays on the machine its files are on; a new one goes where the fewest live."""
     machine_id = change.workspace.machine_id
     if machine_id is None:
-        machine = (
-            Machine.objects.filter(expires_at__gt=Now())
-            .order_by("created_at")
-            .first()
-        )
+        machine = Machine.objects.filter(expires_at__gt=Now()).order_by("created_at").first()
         if machine is None:
             return
         Workspace.objects.filter(pk=change.workspace_id, machine=None).update(machine=machine)

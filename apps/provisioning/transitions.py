@@ -19,7 +19,12 @@ ALLOWED: dict[str, frozenset[str]] = {
     S.APPLYING: frozenset({S.APPLIED, S.FAILED, S.CANCELLED, S.PLANNING}),
 }
 ENDED = frozenset({S.APPLIED, S.FAILED, S.CANCELLED, S.DISCARDED})
-TIMES = {S.PLANNING: "planning_at", S.PLANNED: "planned_at", S.AWAITING_APPROVAL: "planned_at", S.APPLYING: "applying_at"}
+TIMES = {
+    S.PLANNING: "planning_at",
+    S.PLANNED: "planned_at",
+    S.AWAITING_APPROVAL: "planned_at",
+    S.APPLYING: "applying_at",
+}
 
 
 def change_transition(change: Change, new: str, *, fence: int | None = None, **fields: Any) -> bool:
@@ -79,5 +84,3 @@ def _raise_if_lease_lost(change: Change, fence: int | None) -> None:
 def _tell(change: Change) -> None:
     for callback in change_callbacks:
         callback(change)
-
-

@@ -1,6 +1,7 @@
 """Settings shared by development, tests and production; everything that differs comes from the environment."""
 
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from portal import env
@@ -36,8 +37,8 @@ APPS_URL = (
 
 _portal, _apps = urlsplit(PORTAL_URL), urlsplit(APPS_URL)
 ALLOWED_HOSTS = [
-    _portal.hostname,
-    "." + _apps.hostname,
+    _portal.hostname or "",
+    f".{_apps.hostname}",
     *env.words("ALLOWED_HOSTS", default=(), help="Further host names the portal answers to, for example its IP."),
 ]
 if _portal.hostname == "localhost":
@@ -109,7 +110,7 @@ TEMPLATES = [
 ]
 
 
-def database_from_url(url: str) -> dict[str, object]:
+def database_from_url(url: str) -> dict[str, Any]:
     """Django's settings for a `postgresql://user:password@host:port/name?host=/socket/dir` URL."""
     parts = urlsplit(url)
     options = dict(pair.split("=", 1) for pair in parts.query.split("&") if "=" in pair)

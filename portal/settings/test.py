@@ -5,8 +5,8 @@ import os
 os.environ.setdefault("SECRET_KEY", "tests-only-secret-key-of-more-than-fifty-characters-0123456789")
 os.environ.setdefault("SLIPWAY_KEYS", "aGtHZ0xVcWJ4b0VhV1h2Q2x5d0dxc2FyZ3h5ZnBhc3M=")
 
-from portal.settings.base import *  # noqa: E402, F403
-from portal.settings.base import CACHES, DATABASES  # noqa: E402
+from portal.settings.base import *  # noqa: F403
+from portal.settings.base import CACHES, DATABASES
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 DATABASES["default"]["OPTIONS"].pop("pool")

@@ -1,4 +1,4 @@
-"""A whole portal for the browser journeys, started by the command that people use, and a browser for each of the cast."""
+"""A whole portal for the browser journeys, started as people start it, and a browser for each of the cast."""
 
 import json
 import os

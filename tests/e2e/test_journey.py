@@ -36,7 +36,7 @@ def status_of(portal: Portal, token: str, environment_id: str) -> str:
 
 
 def run_cell(page: Page, code: str) -> str:
-    """Execute `code` in a new kernel through the proxied WebSocket, from the page's own origin, and return its output."""
+    """Execute `code` in a new kernel through the proxied WebSocket, from the page's origin; returns its output."""
     return str(
         page.evaluate(
             """async ({code, session}) => {
@@ -46,8 +46,12 @@ def run_cell(page: Page, code: str) -> str:
               if (!made.ok) throw new Error("kernel: " + made.status + " " + await made.text());
               const kernel = await made.json();
               const scheme = location.protocol === "https:" ? "wss://" : "ws://";
-              const socket = new WebSocket(scheme + location.host + `/api/kernels/${kernel.id}/channels?session_id=${session}`);
-              await new Promise((open, fail) => { socket.onopen = open; socket.onerror = () => fail(new Error("socket")); });
+              const channels = `/api/kernels/${kernel.id}/channels?session_id=${session}`;
+              const socket = new WebSocket(scheme + location.host + channels);
+              await new Promise((open, fail) => {
+                socket.onopen = open;
+                socket.onerror = () => fail(new Error("socket"));
+              });
               const header = {msg_id: session, username: "", session, msg_type: "execute_request", version: "5.3",
                               date: new Date().toISOString()};
               const output = await new Promise((done, fail) => {
@@ -179,7 +183,9 @@ def test_two_lines_name_the_exact_code(portal: Portal, browser: Browser) -> None
 def test_a_failed_launch_says_why_and_can_be_tried_again(portal: Portal, browser: Browser) -> None:
     """The repository does not exist: told at once, in words, with Terraform's own diagnostic underneath."""
     page = sign_in(browser, portal, "dana")
-    page.goto(f"{portal.url}environments/launch/local-notebook/?repository=https://localhost:1/none.git&name=broken+{uuid.uuid4().hex[:6]}")
+    page.goto(
+        f"{portal.url}environments/launch/local-notebook/?repository=https://localhost:1/none.git&name=broken+{uuid.uuid4().hex[:6]}"
+    )
     page.get_by_label("Open when ready").uncheck()
     page.locator("main").get_by_role("button", name="Launch").click()
     page.wait_for_url(re.compile(r"/environments/[0-9a-f-]{36}/"))

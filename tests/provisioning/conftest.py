@@ -37,9 +37,7 @@ def workspace(dana: "User") -> "Workspace":
     version = ModuleVersion.objects.create(
         module=module, version="1.0.0", source="m", digest="0" * 64, interface={"variables": []}, archive=b""
     )
-    return workspace_create(
-        id=uuid.uuid4(), name="nb", team=team, owner=dana, module_version=version, target="local"
-    )
+    return workspace_create(id=uuid.uuid4(), name="nb", team=team, owner=dana, module_version=version, target="local")
 
 
 @pytest.fixture

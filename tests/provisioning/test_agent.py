@@ -1,4 +1,4 @@
-"""A change through the real agent: real Terraform, the real local provider, the real machine; a small web server as the app."""
+"""A change through the real agent: real Terraform, provider and machine; a small web server as the application."""
 
 import threading
 import time
@@ -177,7 +177,9 @@ def test_what_destroys_something_waits_for_a_click(
     created = request(workspace, "create", dana)
     wait_for(ended(created))
     source = tmp_path / "module"
-    text = MODULE.replace('resource "slipway_volume" "home" { name = "home" }', 'resource "slipway_volume" "home" { name = "files" }')
+    text = MODULE.replace(
+        'resource "slipway_volume" "home" { name = "home" }', 'resource "slipway_volume" "home" { name = "files" }'
+    )
     (source / "main.tf").write_text(text)
     ModuleVersion.objects.filter(pk=published.pk).update(archive=_archive(source), digest="2" * 64)
     workspace.refresh_from_db()

@@ -1,7 +1,8 @@
 """Writes to environments, by noun. Each is one transaction with its audit event; Terraform runs afterwards.
 
-Locks: a service takes the environment's row first and then looks for an active change before it inserts one, so that it
-never waits for a change. The agent holds a change's row while it asks for the environment's, and is the only one to wait.
+Locks: a service takes the environment's row first and then looks for an active change before it inserts one, so that
+it never waits for a change. The agent holds a change's row while it asks for the environment's, and is the only one to
+wait.
 """
 
 from apps.environments.services.activity import activity_record, environment_opened, kernels_record

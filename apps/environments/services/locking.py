@@ -70,6 +70,7 @@ def begin(
     Environment.objects.filter(pk=environment.pk).update(**new)
     for name, value in new.items():
         setattr(environment, name, value)
+    assert environment.workspace is not None
     try:
         change = change_request(
             workspace=environment.workspace,

@@ -41,7 +41,8 @@ def agent_socket(root: Path) -> Path:
 def _provider_installer() -> ModuleType:
     """`terraform/` is no Python package: a provider is a program that Terraform starts."""
     spec = importlib.util.spec_from_file_location("slipway_provider_install", PROVIDER)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)

@@ -1,7 +1,7 @@
 """One change on its way through Terraform, as a small state machine that the daemon ticks.
 
-Everything it needs to go on stands in the row and in the stage folders, so a new agent continues where a killed one was:
-a stage that runs is attached to, one that ended is read, one that never began is begun.
+Everything it needs to go on stands in the row and in the stage folders, so a new agent continues where a killed one
+was: a stage that runs is attached to, one that ended is read, one that never began is begun.
 """
 
 import json
@@ -188,9 +188,7 @@ class ChangeRun:
             return
         mark = (seen.st_mtime_ns, seen.st_size)
         if mark != self.state_seen:
-            state_ship(
-                lease=self.agent.lease, workspace=self.workspace, change=self.change, path=self.folder.state
-            )
+            state_ship(lease=self.agent.lease, workspace=self.workspace, change=self.change, path=self.folder.state)
             self.state_seen = mark
 
     def _follow_steps(self, entries: list[Any]) -> None:
@@ -199,7 +197,9 @@ class ChangeRun:
         for entry in entries:
             if entry.hook == "apply_start":
                 step = labels.get(entry.resource, entry.resource)
-                change_step(self.change, fence=self.agent.lease.fence, step=step, done=self.change.steps_done, total=total)
+                change_step(
+                    self.change, fence=self.agent.lease.fence, step=step, done=self.change.steps_done, total=total
+                )
             elif entry.hook == "apply_complete":
                 done = self.change.steps_done + 1
                 change_step(self.change, fence=self.agent.lease.fence, step=self.change.step, done=done, total=total)
@@ -239,9 +239,7 @@ class ChangeRun:
         if not by_itself:
             change_transition(self.change, Status.AWAITING_APPROVAL, fence=self.agent.lease.fence, **fields)
             return True
-        change_transition(
-            self.change, Status.PLANNED, fence=self.agent.lease.fence, approved_hash=digest, **fields
-        )
+        change_transition(self.change, Status.PLANNED, fence=self.agent.lease.fence, approved_hash=digest, **fields)
         return self.change.status != Status.PLANNED
 
     def _begin_apply(self) -> bool:

@@ -261,7 +261,7 @@ class Agent:
         """Be woken by PostgreSQL, so that a click starts Terraform within milliseconds; polling is the net below."""
         while not self.stopping.is_set():
             try:
-                with psycopg.connect(settings.DATABASE_URL, autocommit=True) as connection:
+                with psycopg.connect(str(settings.DATABASE_URL), autocommit=True) as connection:
                     connection.execute("LISTEN slipway_agent")
                     while not self.stopping.is_set():
                         for _ in connection.notifies(timeout=1):

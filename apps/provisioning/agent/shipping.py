@@ -1,7 +1,7 @@
 """From files of the machine to rows of the portal: log lines and state versions, each exactly once.
 
-A cursor row moves in the same transaction as the lines it stands for, under the machine's lease, so that a crash between
-two files or two agents at once neither loses nor repeats a line.
+A cursor row moves in the same transaction as the lines it stands for, under the machine's lease, so that neither a
+crash between two files nor two agents at once lose or repeat a line.
 """
 
 import hashlib
@@ -66,7 +66,7 @@ def _strings(value: Any, into: set[str]) -> None:
 
 
 def file_read_lines(path: Path, offset: int) -> tuple[list[str], int]:
-    """Whole lines of `path` from byte `offset`, and the offset behind them; a line that is still being written waits."""
+    """Whole lines of `path` from byte `offset`, and the offset behind them; a line still being written waits."""
     try:
         with path.open("rb") as file:
             file.seek(offset)
@@ -86,7 +86,14 @@ def cursor_position(workspace: Workspace, source: str) -> str:
 
 
 def lines_ship(
-    *, lease: Lease, workspace: Workspace, stream: str, source: str, lines: list[Line], position: str, change: Change | None
+    *,
+    lease: Lease,
+    workspace: Workspace,
+    stream: str,
+    source: str,
+    lines: list[Line],
+    position: str,
+    change: Change | None,
 ) -> int:
     """Store lines and move the cursor of `source` to `position`; returns the number of the last line."""
     with transaction.atomic():

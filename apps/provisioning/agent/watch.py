@@ -116,4 +116,3 @@ def _level(text: str) -> str:
     if ERROR_WORD.search(text):
         return "error"
     return "warning" if WARNING_WORD.search(text) else "info"
-
