@@ -1,6 +1,7 @@
 """Reads over environments; every query that starts from a person goes through `visible_to`."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -80,6 +81,18 @@ def application_upstream(environment: Environment) -> Upstream:
         auth=application.auth,
         title=application.title,
     )
+
+
+def environments_with_kernels() -> list[tuple[Upstream, datetime | None]]:
+    """Where running notebooks answer about their kernels, and since when one was known to compute."""
+    running = Environment.objects.filter(status=S.RUNNING).select_related("workspace", "module_version")
+    found = []
+    for environment in running.defer("module_version__archive", "module_version__readme"):
+        applications = applications_of(environment.module_version)
+        upstream = application_upstream(environment)
+        if applications and applications[0].idle_probe == "jupyter" and upstream.address:
+            found.append((upstream, environment.kernels_busy_since))
+    return found
 
 
 def environment_get(*, user: User, environment_id: UUID) -> Environment | None:

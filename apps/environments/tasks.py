@@ -1,4 +1,4 @@
-"""Stop times. Beat runs this every few seconds; running it twice, late or not at all for a while does no harm."""
+"""Stop times and idle probes. Beat runs them; running one twice, late or not at all for a while does no harm."""
 
 import logging
 
@@ -6,7 +6,9 @@ from celery import shared_task
 from django.utils import timezone
 
 from apps.core.exceptions import Conflict
-from apps.environments.services import environment_warn, environments_due
+from apps.environments.gateway import kernels_ask
+from apps.environments.selectors import environments_with_kernels
+from apps.environments.services import environment_warn, environments_due, kernels_record
 from apps.environments.services.lifetime import environment_expire, environments_to_warn
 
 log = logging.getLogger(__name__)
@@ -24,3 +26,16 @@ def environments_stop_expired() -> None:
             environment_expire(environment=environment)
         except Conflict:
             log.info("environment %s is busy; its stop time is looked at again", environment.pk)
+
+
+@shared_task(expires=30)
+def kernels_look() -> None:
+    """Note in which notebooks a kernel computes. Asking is no activity of a person."""
+    known = environments_with_kernels()
+    known_since = {upstream.environment_id: since for upstream, since in known}
+    for environment_id, busy_since in kernels_ask([upstream for upstream, _ in known]).items():
+        before = known_since[environment_id]
+        # A kernel's own time moves with each of its messages; the first one seen of a computation stays.
+        since = min(before, busy_since) if before and busy_since else busy_since
+        if since != before:
+            kernels_record(environment_id=environment_id, busy_since=since)
