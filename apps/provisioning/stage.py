@@ -8,6 +8,7 @@ and `poll` says "lost".
 import contextlib
 import json
 import os
+import shutil
 import signal
 import sys
 import time
@@ -92,6 +93,7 @@ class StageHandle:
             return None
         if result is None:
             _session_kill(self.pid, self.start_time)
+            _scratch_remove(self.stage_dir)
             result = StageResult("lost", None)
         self._reap()
         return result
@@ -248,6 +250,13 @@ def _outcome_read(stage_dir: Path) -> StageResult | None:
     finished = len(told["commands"]) == told["planned"] and code == 0
     status: Status = "succeeded" if finished else "cancelled" if cancelled else "failed"
     return StageResult(status, code, tuple(CommandOutcome(**command) for command in told["commands"]), cancelled)
+
+
+def _scratch_remove(stage_dir: Path) -> None:
+    """What a killed runner could not remove any more."""
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        if scratch := json.loads((stage_dir / "stage.json").read_text())["scratch"]:
+            shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _session_kill(session: int, since: int) -> None:

@@ -267,11 +267,6 @@ def main(directory: str) -> int:
     signal.signal(signal.SIGTERM, runner.cancel)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, runner.interrupt)
-    scratch = ""
-    if not runner.stage["in_namespace"]:
-        # A short path: providers put unix sockets there. The sandbox lets it through by name, so the name is given.
-        scratch = runner.environment["TMPDIR"]
-        os.makedirs(scratch, mode=0o700, exist_ok=True)
     try:
         code = runner.run()
     except Exception as error:
@@ -279,8 +274,8 @@ def main(directory: str) -> int:
         with open(runner.path("runner.err"), "a") as file:
             file.write(f"Error: {type(error).__name__}: {error}\n")
     finally:
-        if scratch:
-            shutil.rmtree(scratch, ignore_errors=True)
+        if runner.stage["scratch"]:
+            shutil.rmtree(runner.stage["scratch"], ignore_errors=True)
     runner.finish(code)
     return 0
 

@@ -23,7 +23,7 @@ from apps.provisioning.terraform_environment import (
     environment_build,
     mirrors_found,
     rc_text,
-    scratch_path,
+    scratch_make,
 )
 from apps.provisioning.terraform_sandbox import (
     SANDBOX_TMP,
@@ -56,15 +56,16 @@ class StageSetup:
         rc = self.stage_dir / "terraform.rc"
         configuration = rc_text(mirrors)
         private_write(rc, configuration)
-        scratch = Path(SANDBOX_TMP) if mode == "bubblewrap" else scratch_path(self.stage_dir)
-        environment = environment_build(environ, work=self.work, rc=rc, scratch=scratch, names=names)
+        scratch = None if mode == "bubblewrap" else scratch_make()
+        temporary = scratch or Path(SANDBOX_TMP)
+        environment = environment_build(environ, work=self.work, rc=rc, scratch=temporary, names=names)
         environment |= self._agent(agent_token)
         (self.work / ".home").mkdir(mode=0o700, exist_ok=True)
         commands, marker = self._commands(configuration, mirrors)
         prefix = sandbox_prefix(
             mode,
             readable=[rc, *self._readable(mirrors), *certificate_paths(environment)],
-            writable=self._writable(scratch if mode != "bubblewrap" else None),
+            writable=self._writable(scratch),
             hidden=self.sandbox.hidden,
             work=self.work,
         )
@@ -73,7 +74,7 @@ class StageSetup:
         stage = {
             "phase": self.phase, "engine": {"kind": self.engine.kind, "version": self.engine.version},
             "sandbox": mode, "in_namespace": mode == "bubblewrap", "work": str(self.work), "commands": commands,
-            "init_marker": marker, "created_at": time.time(),
+            "init_marker": marker, "scratch": str(scratch or ""), "created_at": time.time(),
         }  # fmt: skip
         private_write(self.stage_dir / "environment.json", json.dumps(environment))
         private_write(self.stage_dir / "stage.json", json.dumps(stage, indent=1))
@@ -112,7 +113,6 @@ class StageSetup:
     def _writable(self, scratch: Path | None) -> list[Path]:
         found = [self.work]
         if scratch is not None:
-            scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
             found.append(scratch)
         if self.sandbox.agent_socket is not None and self.sandbox.agent_socket.exists():
             found.append(self.sandbox.agent_socket.resolve())

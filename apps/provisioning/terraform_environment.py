@@ -1,6 +1,5 @@
 """The environment and the configuration file Terraform gets: an allow-list, and the mirrors providers come from."""
 
-import hashlib
 import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -43,12 +42,9 @@ def certificate_paths(environment: Mapping[str, str]) -> list[Path]:
     ]
 
 
-def scratch_path(stage_dir: Path) -> Path:
+def scratch_make() -> Path:
     """A short private directory for sockets where the sandbox has no /tmp of its own."""
-    return (
-        Path(tempfile.gettempdir())
-        / f"slipway-{os.getuid()}-{hashlib.sha256(str(stage_dir).encode()).hexdigest()[:12]}"
-    )
+    return Path(tempfile.mkdtemp(prefix="slipway-stage-"))
 
 
 def mirrors_found(environ: Mapping[str, str], plugins: Path) -> dict[Path, tuple[str, ...]]:
