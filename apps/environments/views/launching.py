@@ -68,10 +68,10 @@ def _submit(request: HttpRequest, user: User, version: ModuleVersion) -> HttpRes
                 team=asked["team"],
                 module_version=version,
                 name=asked["name"],
-                preset=_known(interface, data.get("preset", "")) or "",
+                preset=data.get("preset", ""),
                 inputs=inputs.values(),
                 ttl_seconds=asked["ttl"],
-                token=str(asked["token"] or ""),
+                token=asked["token"],
             )
         except (InvalidInput, Conflict) as error:
             show_errors(error, details, inputs)
