@@ -1,7 +1,9 @@
 """Starts the real services before Django reads its settings; see `tests/services.py`."""
 
 import os
-from typing import Any
+import shutil
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -9,6 +11,17 @@ import pytest
 os.environ["DJANGO_SETTINGS_MODULE"] = "portal.settings.test"
 
 from tests.services import TestServices, worker_broker_select
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+CHROMIUM_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-sync",
+]
 
 _services: TestServices | None = None
 
@@ -41,3 +54,21 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
 
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         cursor.execute("ALTER TABLE audit_auditevent DISABLE TRIGGER audit_event_no_truncate")
+
+
+@pytest.fixture(scope="session")
+def browser() -> "Iterator[Browser]":
+    """One Chromium for the whole run. While it lives, asyncio tests cannot run in this process: see `make test`."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as session:
+        started = session.chromium.launch(executable_path=_chromium(), args=CHROMIUM_ARGUMENTS)
+        yield started
+        started.close()
+
+
+def _chromium() -> str:
+    """`make test` names the browser it found or installed in CHROMIUM."""
+    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
+    assert found, "No Chromium: run `make test`, which installs one, or set CHROMIUM"
+    return found

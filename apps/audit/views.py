@@ -10,7 +10,7 @@ from apps.audit.forms import EventFilterForm
 from apps.audit.models import AuditEvent
 from apps.audit.permissions import reads_all
 from apps.audit.selectors import events_filter
-from apps.audit.words import words_for
+from apps.audit.words import target_for, words_for
 from apps.core.paging import page_of
 
 PAGE_SIZE = 50
@@ -36,7 +36,10 @@ def events(request: SignedIn) -> HttpResponse:
     page = page_of(rows, cursor=request.GET.get("cursor", ""), size=PAGE_SIZE)
     context = {
         "form": form,
-        "rows": [{"event": row, "words": words_for(row.action), "details": _details(row)} for row in page.rows],
+        "rows": [
+            {"event": row, "words": words_for(row.action), "target": target_for(row), "details": _details(row)}
+            for row in page.rows
+        ],
         "next_url": _link(request, page.next),
         "previous_url": _link(request, page.previous),
         "is_filtered": any(value for value in asked.values()),

@@ -1,11 +1,13 @@
 """What people read for an action. Apps above register theirs; an unknown action is shown as it is."""
 
+from apps.audit.models import AuditEvent
+
 _words: dict[str, str] = {
     "accounts:user:created": "added the person",
     "accounts:user:changed": "changed the person",
     "accounts:password:changed": "changed the password of",
-    "accounts:session:signed-in": "signed in:",
-    "accounts:session:signed-out": "signed out:",
+    "accounts:session:signed-in": "signed in",
+    "accounts:session:signed-out": "signed out",
     "accounts:session:sign-in-failed": "saw a failed sign-in of",
     "accounts:team:created": "added the team",
     "accounts:membership:added": "took in",
@@ -20,6 +22,12 @@ _words: dict[str, str] = {
 def register_words(words: dict[str, str]) -> None:
     """`{action: verb phrase}`, read as "<actor> <phrase> <target>"."""
     _words.update(words)
+
+
+def target_for(event: AuditEvent) -> str:
+    """What the phrase speaks of; nothing where the person acted on themselves and the phrase is whole without it."""
+    is_whole = event.action in {"accounts:session:signed-in", "accounts:session:signed-out"}
+    return "" if is_whole else event.target_name
 
 
 def words_for(action: str) -> str:

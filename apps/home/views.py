@@ -8,7 +8,7 @@ from django.views.decorators.http import require_safe
 from apps.accounts.models import Team, User
 from apps.accounts.requests import SignedIn
 from apps.audit.models import AuditEvent
-from apps.audit.words import words_for
+from apps.audit.words import target_for, words_for
 from apps.core.rates import rate_check
 from apps.environments.models import Environment
 from apps.environments.words import status_word
@@ -102,7 +102,7 @@ def _audited(user: User) -> dict[str, Any]:
     rows = AuditEvent.objects.visible_to(user).select_related("actor").order_by("-id")[:AUDIT_ROWS]
     return {
         "shows_audit": True,
-        "events": [{"event": row, "words": words_for(row.action)} for row in rows],
+        "events": [{"event": row, "words": words_for(row.action), "target": target_for(row)} for row in rows],
         "audit_url": link("audit:events"),
     }
 
