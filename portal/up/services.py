@@ -10,7 +10,7 @@ from portal.up import children
 from portal.up.child import Child, ending
 from portal.up.options import UpOptions
 from portal.up.output import say
-from portal.up.places import Places
+from portal.up.places import Places, folder_private
 from portal.up.postgres import SUPERUSER, EmbeddedPostgres, ServiceFailed
 from portal.up.valkey import EmbeddedValkey, free_port
 
@@ -66,6 +66,7 @@ class Services:
         if "MLFLOW_TRACKING_URI" in self.options.given:
             return None
         store = self._mlflow_store()
+        folder_private(self.places.data / "mlflow")
         return children.mlflow(self.places, self.environ, port=self.mlflow_port, store=store)
 
     def _postgres_start(self) -> None:

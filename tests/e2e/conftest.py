@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 150
@@ -131,29 +131,6 @@ def portal() -> Iterator[Portal]:
     finally:
         portal_stop(started)
         shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="session")
-def playwright_session() -> Iterator[Playwright]:
-    with sync_playwright() as session:
-        yield session
-
-
-@pytest.fixture(scope="session")
-def browser(playwright_session: Playwright) -> Iterator[Browser]:
-    started = playwright_session.chromium.launch(
-        executable_path=_chromium(),
-        args=["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"],
-    )
-    yield started
-    started.close()
-
-
-def _chromium() -> str:
-    """`make test` names the browser it found or installed in CHROMIUM."""
-    found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-    assert found, "No Chromium: run `make test`, which installs one, or set CHROMIUM"
-    return found
 
 
 def sign_in(browser: Browser, portal: Portal, username: str, **options: object) -> Page:

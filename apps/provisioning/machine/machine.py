@@ -189,11 +189,12 @@ class Machine:
 
     def _supervisor_replace(self) -> None:
         with self._supervising:
-            if self.supervisor.pid() is not None or self.services.stopping.is_set():
-                return
-            logger.warning("the supervisor of services is gone: ending what it left and starting it again")
-            self.supervisor.kill()
-            self.services.leftovers_end()
+            with self.supervisor.exclusive:
+                if self.supervisor.pid() is not None or self.services.stopping.is_set():
+                    return
+                logger.warning("the supervisor of services is gone: ending what it left and starting it again")
+                self.supervisor.kill()
+                self.services.leftovers_end()
             self.services.resume()
 
     def _dispatch(

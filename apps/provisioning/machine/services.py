@@ -224,13 +224,15 @@ class Services:
         name = program_name(record.workspace_id, record.name)
         self._may_start()
         self._process_end(record)
+        # Before the record says that it is wanted: the machine's keeper takes a wanted service without a supervisor
+        # for one whose supervisor was killed.
+        self.supervisor.start()
         with self._port_reserved(record):
             record.suspended, record.failed, record.stop_reason = None, None, ""
             record.generation += 1
             record_save(self.layout, record)
         launch = launch_describe(record, self.sandboxes, self.limits, self.runtimes, home=home, private=directory)
         json_write(directory / "launch.json", launch)
-        self.supervisor.start()
         try:
             self.supervisor.program_add(record.workspace_id, record.name)
             self._may_start()

@@ -62,7 +62,7 @@ class Supervisor:
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
         self.directory = layout.supervisor
-        self._lock = threading.RLock()
+        self.exclusive = threading.RLock()
 
     @property
     def socket_path(self) -> Path:
@@ -108,7 +108,7 @@ class Supervisor:
 
     def start(self) -> None:
         """Start supervisord unless ours runs. The caller has ended what an earlier one left."""
-        with self._lock:
+        with self.exclusive:
             if self.answers():
                 return
             self.kill()
@@ -144,7 +144,7 @@ class Supervisor:
 
     def shutdown(self) -> None:
         """Tell supervisord to stop everything and end; SIGKILL when it does not."""
-        with self._lock:
+        with self.exclusive:
             pid = self.pid()
             if pid is None:
                 return
@@ -169,7 +169,7 @@ class Supervisor:
         name = program_name(workspace_id, service)
         directory_private(self.layout.logs(workspace_id))
         text_write(self._programs / f"{name}.conf", self._program(workspace_id, service))
-        with self._lock:
+        with self.exclusive:
             self.call("supervisor.reloadConfig")
             with _faults_ignored(_ALREADY_ADDED):
                 self.call("supervisor.addProcessGroup", name)
@@ -198,7 +198,7 @@ class Supervisor:
         """Make supervisord forget a stopped program."""
         (self._programs / f"{name}.conf").unlink(missing_ok=True)
         if self.pid() is not None:
-            with self._lock, _faults_ignored(_BAD_NAME):
+            with self.exclusive, _faults_ignored(_BAD_NAME):
                 self.call("supervisor.removeProcessGroup", name)
                 self.call("supervisor.reloadConfig")
 
