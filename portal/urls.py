@@ -13,6 +13,7 @@ from apps.environments.api.urls import routes as environment_routes
 from apps.provisioning.api.urls import routes as provisioning_routes
 
 router = DefaultRouter()
+router.include_format_suffixes = False
 for prefix, viewset, basename in (
     *account_routes,
     *audit_routes,

@@ -9,7 +9,7 @@ from django.db import IntegrityError, transaction
 
 from apps.accounts.models import User
 from apps.audit.services import audit_record
-from apps.catalog.exceptions import ModuleVersionTaken
+from apps.catalog.exceptions import ModuleArchiveBroken, ModuleVersionTaken
 from apps.catalog.interface import module_digest, module_files, module_parse
 from apps.catalog.models import Module, ModuleVersion
 
@@ -99,4 +99,10 @@ def module_archive_extract(version: ModuleVersion, target: Path) -> None:
     """Write the files of a version into `target` (made if missing); what is already there is overwritten."""
     target.mkdir(parents=True, exist_ok=True)
     with tarfile.open(fileobj=io.BytesIO(bytes(version.archive)), mode="r:gz") as archive:
-        archive.extractall(target, filter="data")
+        for member in archive:
+            path = target / member.name
+            content = archive.extractfile(member)
+            if content is None or not path.resolve().is_relative_to(target.resolve()):
+                raise ModuleArchiveBroken(f"{version} holds {member.name!r}, which is no file of a module.")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content.read())

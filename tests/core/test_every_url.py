@@ -17,8 +17,6 @@ from tests.cast import Cast, browser
 OPEN = {"/healthz", "/readyz", "/metrics", "/accounts/sign-in/", "/access/verify", "/api/docs/", "/api/schema/"}
 # What Django's own admin holds, tested where it is made ours.
 NOT_OURS = ("/admin/",)
-# The router's second spelling of every address, `.json`; it leads to the same views.
-SUFFIXED = (".json", "/api/v1/x")
 SAMPLE = UUID("00000000-0000-4000-8000-000000000000")
 WRITE = re.compile(r"^\s*(INSERT|UPDATE|DELETE|TRUNCATE)\b(?!.*\bdjango_session\b)", re.IGNORECASE | re.DOTALL)
 
@@ -49,7 +47,7 @@ def _filled(pattern: Any) -> str:
 
 def ours() -> list[str]:
     found = sorted(set(addresses(get_resolver().url_patterns)))
-    return [path for path in found if not path.startswith(NOT_OURS) and not path.endswith(SUFFIXED)]
+    return [path for path in found if not path.startswith(NOT_OURS)]
 
 
 def test_the_walk_finds_the_portal() -> None:
