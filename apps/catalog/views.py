@@ -7,6 +7,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from apps.catalog.models import Module, ModuleVersion
+from apps.catalog.readme import readme_html
 
 VERSIONS_SHOWN = 50
 
@@ -36,7 +37,7 @@ def module(request: HttpRequest, slug: str) -> HttpResponse:
         "crumbs": [{"label": "Modules", "url": reverse("catalog:list")}],
         "meta": [{"text": entry.get_kind_display()}, {"text": f"runs on {entry.target}"}],
         "launch": {"label": f"Launch {entry.title.lower()}", "url": launch_url, "icon": "rocket"} if latest else None,
-        "readme": latest.readme if latest else "",
+        "readme": readme_html(latest.readme) if latest else "",
         "inputs": latest.parsed().inputs if latest else (),
         "versions": versions,
     }
