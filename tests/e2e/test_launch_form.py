@@ -150,7 +150,7 @@ def test_links_fill_the_form_but_never_secrets_and_never_markup(portal: Portal, 
     answer = page.goto(f"{portal.url}{LAUNCH_FORM}?{urlencode(query)}")
     assert answer is not None
     assert answer.status == 200
-    assert page.locator("[name='input-secret_variables']").input_value() == ""
+    assert page.locator("main [name='input-secret_variables']").input_value() == ""
     assert page.evaluate("window.hit") is None
     assert page.get_by_label("Name").input_value() == hostile[:60]
     assert page.get_by_label("Git repository").input_value() == query["repo"]
