@@ -85,3 +85,13 @@ def test_a_torn_state_file_is_left_for_the_next_look(lease: Lease, workspace: Wo
     path = tmp_path / "terraform.tfstate"
     path.write_text('{"lineage": "l", "ser')
     assert not state_ship(lease=lease, workspace=workspace, change=None, path=path)
+
+
+def test_a_link_planted_by_a_module_is_not_followed(lease: Lease, workspace: Workspace, tmp_path: Path) -> None:
+    other = tmp_path / "other.tfstate"
+    other.write_text(json.dumps({"lineage": "l", "serial": 3, "secret": "another environment's"}))
+    work = tmp_path / "work"
+    work.mkdir()
+    (work / "terraform.tfstate").symlink_to(other)
+    assert not state_ship(lease=lease, workspace=workspace, change=None, path=work / "terraform.tfstate")
+    assert not StateVersion.objects.exists()

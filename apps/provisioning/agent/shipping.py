@@ -5,7 +5,6 @@ crash between two files nor two agents at once lose or repeat a line.
 """
 
 import hashlib
-import json
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +19,7 @@ from apps.provisioning.leases import Lease
 from apps.provisioning.models import Change, LogCursor, LogLine, StateVersion, Workspace
 from apps.provisioning.registry import log_callbacks
 from apps.provisioning.selectors import state_newest
+from apps.provisioning.terraform_state import state_read
 
 READ_AT_ONCE = 256 * 1024
 LONGEST_LINE = 4000
@@ -154,22 +154,20 @@ def build_log_ship(
 
 def state_ship(*, lease: Lease, workspace: Workspace, change: Change | None, path: Path) -> bool:
     """Store the state file as a new version if it is one; True when it was new."""
-    try:
-        plain = path.read_bytes()
-        state = json.loads(plain)
-    except (FileNotFoundError, ValueError):
+    state = state_read(path.parent)
+    if state is None:
         return False
     with transaction.atomic():
         lease.check()
         _, created = StateVersion.objects.get_or_create(
             workspace=workspace,
-            lineage=state.get("lineage", ""),
-            serial=state.get("serial", 0),
-            digest=hashlib.sha256(plain).hexdigest(),
-            defaults={"change": change, "cipher": encrypt(plain)},
+            lineage=state.lineage,
+            serial=state.serial,
+            digest=hashlib.sha256(state.content).hexdigest(),
+            defaults={"change": change, "cipher": encrypt(state.content)},
         )
         if created:
-            Workspace.objects.filter(pk=workspace.pk).update(state_serial=state.get("serial", 0))
+            Workspace.objects.filter(pk=workspace.pk).update(state_serial=state.serial)
     return created
 
 
