@@ -74,9 +74,7 @@ def test_every_failure_that_provisioning_tells_apart_has_words() -> None:
         assert words.do
 
 
-@pytest.mark.parametrize(
-    ("kind", "failure", "retried"), [("stop", "stop", "stop"), ("destroy", "destroy", "destroy")]
-)
+@pytest.mark.parametrize(("kind", "failure", "retried"), [("stop", "stop", "stop"), ("destroy", "destroy", "destroy")])
 def test_what_failed_is_what_is_tried_again(
     people: People, running: Environment, kind: str, failure: str, retried: str
 ) -> None:
@@ -138,7 +136,9 @@ def test_out_of_memory_is_said_in_words(people: People, running: Environment) ->
 
 
 def test_a_killed_kernel_is_told_once_and_the_notebook_runs_on(people: People, running: Environment) -> None:
-    ServiceStatusFactory(workspace=running.workspace, observed_at=timezone.now(), started_at=timezone.now(), oom_kills=1)
+    ServiceStatusFactory(
+        workspace=running.workspace, observed_at=timezone.now(), started_at=timezone.now(), oom_kills=1
+    )
     row = ServiceStatus.objects.get()
     for _ in range(3):
         service_observed(running.workspace, row, "running")

@@ -63,6 +63,10 @@ class EnvironmentViewSet(
             .annotate(active_change_id=Subquery(active))
         )
 
+    def filter_queryset(self, queryset: QuerySet[Environment]) -> QuerySet[Environment]:
+        """Filters are for the list: one that is destroyed is still found by its id."""
+        return super().filter_queryset(queryset) if self.action == "list" else queryset
+
     def get_throttles(self) -> list[Any]:
         return [LaunchThrottle()] if self.action == "create" else super().get_throttles()
 
