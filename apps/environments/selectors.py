@@ -192,12 +192,25 @@ def resources_shown(environment: Environment) -> list[dict[str, Any]]:
     ]
 
 
+def drift_found(environment: Environment) -> Change | None:
+    """The check that found something changed outside Slipway, unless a change has been made since."""
+    rows = Change.objects.filter(workspace_id=environment.pk, status=Change.Status.APPLIED).defer("values")
+    newest = rows.order_by("-finished_at").first()
+    if newest is None or newest.kind != Change.Kind.REFRESH or not (newest.plan or {}).get("drift"):
+        return None
+    return newest
+
+
 def plan_shown(change: Change, version: ModuleVersion) -> dict[str, Any]:
-    """A change's plan as `components/plan.html` takes it: labelled, counted, without what stays as it is."""
+    """A change's plan as `components/plan.html` takes it: labelled, counted, without what stays as it is.
+
+    A check has no plan of its own; what it found changed outside Slipway stands there instead.
+    """
     labels = version.interface.get("resource_labels") or {}
+    part = "drift" if change.kind == Change.Kind.REFRESH else "resources"
     resources = [
         {**resource, "label": labels.get(resource["address"], resource.get("type", ""))}
-        for resource in (change.plan or {}).get("resources", [])
+        for resource in (change.plan or {}).get(part, [])
         if resource["action"] not in ("no-op", "read")
     ]
     counts: dict[str, int] = {}

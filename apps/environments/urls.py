@@ -24,6 +24,7 @@ urlpatterns = [
     path("<uuid:pk>/extend/", acting.extend, name="extend"),
     path("<uuid:pk>/retry/", acting.retry, name="retry"),
     path("<uuid:pk>/refresh/", acting.refresh, name="refresh"),
+    path("<uuid:pk>/reconcile/", acting.reconcile, name="reconcile"),
     path("<uuid:pk>/upgrade/", acting.upgrade, name="upgrade"),
     path("<uuid:pk>/update/", settings.update, name="update"),
     path("<uuid:pk>/destroy/", acting.destroy, name="destroy"),

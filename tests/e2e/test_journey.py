@@ -91,7 +91,7 @@ def test_from_the_click_to_jupyterlab_and_back(portal: Portal, browser: Browser)
 
     # The page follows by itself, without a reload.
     page.evaluate("window.notReloaded = true")
-    expect(page.get_by_role("link", name="Open JupyterLab").first).to_be_visible(timeout=180_000)
+    expect(page.get_by_role("link", name="Open JupyterLab").first).to_be_visible(timeout=120_000)
     assert page.evaluate("window.notReloaded") is True
     environment = portal.get(f"api/v1/environments/{environment_id}/", token)[1]
     assert environment["status"] == "running"

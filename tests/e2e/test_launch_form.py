@@ -154,12 +154,15 @@ def test_links_fill_the_form_but_never_secrets_and_never_markup(portal: Portal, 
     assert page.evaluate("window.hit") is None
     assert page.get_by_label("Name").input_value() == hostile[:60]
     assert page.get_by_label("Git repository").input_value() == query["repo"]
-    assert page.get_by_label("Team").input_value() in ("churn", "vision")
+    assert page.locator("#id_team").input_value() in ("churn", "vision")
     expect(page.get_by_role("radio", name="Large")).to_be_checked()
     assert names(portal, token) == before
-    strange = page.goto(f"{portal.url}{LAUNCH_FORM}?preset=huge&ttl=NaN&name=%00&team=%F0%9F%99%82&cpu=%00")
+    strange = page.goto(f"{portal.url}{LAUNCH_FORM}?preset=huge&ttl=NaN&team=%F0%9F%99%82&cpu=1e999")
     assert strange is not None
     assert strange.status == 200
+    null = page.goto(f"{portal.url}{LAUNCH_FORM}?name=%00")
+    assert null is not None
+    assert null.status == 400
 
 
 def test_hostile_names_are_text(portal: Portal, page: Page, token: str) -> None:

@@ -187,7 +187,8 @@ def test_palette_menus_and_dialogs_are_accessible(portal: Portal, browser: Brows
     expect(page.get_by_role("option").filter(has_text=notebook.name)).to_be_visible()
     faults = violations(page)
     page.keyboard.press("Escape")
-    expect(page.get_by_role("dialog")).to_have_count(0)
+    # The focus leaves the closed dialog's field with the next frame; until then a key is still typed there.
+    page.wait_for_function("() => document.activeElement === document.body")
     page.keyboard.press("?")
     expect(page.get_by_role("dialog")).to_be_visible()
     faults += violations(page)

@@ -1,4 +1,5 @@
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -111,6 +112,27 @@ def test_a_failed_check_for_drift_does_not_touch_the_status(people: People, runn
     assert again(running).status == "running"
     change_drive(change_of(running), "failed", code="provisioning:terraform")
     assert (again(running).status, running.failure) == ("running", "")
+
+
+def test_drift_is_told_shown_and_can_be_undone(people: People, running: Environment, as_person: Any) -> None:
+    from apps.environments.services import environment_refresh
+
+    drift = {"address": "slipway_service.jupyterlab", "type": "slipway_service", "name": "jupyterlab"}
+    drift |= {"action": "update", "attributes": [{"name": "memory_mb", "before": 2048, "after": 99}]}
+    environment_refresh(environment=running, actor=people.dana)
+    check = change_of(running)
+    Change.objects.filter(pk=check.pk).update(plan={"resources": [], "drift": [drift]})
+    change_drive(check)
+    assert "was changed outside Slipway" in Notification.objects.get(user=people.dana).text
+    dana, url = as_person(people.dana), f"/environments/{running.pk}/"
+    assert "Undo these changes" in dana.get(url).content.decode()
+    assert "Undo these changes" not in as_person(people.mira).get(url).content.decode()
+    assert "memory_mb" in dana.get(f"{url}changes/{check.pk}/").content.decode()
+    dana.post(f"{url}reconcile/")
+    undo = change_of(running)
+    assert (undo.kind, again(running).status) == ("update", "updating")
+    change_drive(undo)
+    assert "Changed outside Slipway" not in dana.get(url).content.decode()
 
 
 # Services ------------------------------------------------------------------------------------------------------------

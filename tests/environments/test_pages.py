@@ -23,7 +23,7 @@ PAGES = [
     "part/activity/",
     "part/resources/",
 ]
-POSTS = ["stop/", "start/", "extend/", "destroy/", "retry/", "refresh/", "upgrade/", "update/"]
+POSTS = ["stop/", "start/", "extend/", "destroy/", "retry/", "refresh/", "reconcile/", "upgrade/", "update/"]
 
 
 def at(environment: Environment, rest: str = "") -> str:

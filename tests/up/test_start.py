@@ -19,7 +19,7 @@ import pytest
 from portal.up.process import started_at
 
 ROOT = Path(__file__).resolve().parents[2]
-START_SECONDS = 60
+START_SECONDS = 120
 END_SECONDS = 60
 # Set for the tests; a portal of its own must find its own.
 NOT_INHERITED = {"DATABASE_URL", "BROKER_URL", "SECRET_KEY", "SLIPWAY_KEYS", "DJANGO_SETTINGS_MODULE"}
@@ -113,7 +113,7 @@ def get(url: str) -> tuple[int, str]:
         return error.code, error.read().decode()
 
 
-def await_ready(up: Up, seconds: float = 60) -> None:
+def await_ready(up: Up, seconds: float = START_SECONDS) -> None:
     """Until /readyz finds database, broker, MLflow and worker."""
     url = up.url() + "readyz"
     deadline = time.monotonic() + seconds

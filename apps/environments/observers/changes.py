@@ -80,6 +80,14 @@ def _applied(environment: Environment, change: Change) -> None:
             )
     elif change.kind == K.DESTROY:
         fields = _destroyed(environment, change)
+    elif (change.plan or {}).get("drift"):
+        tell_owner(
+            environment,
+            "was changed outside Slipway. Nothing has been undone.",
+            key=f"change:{change.pk}:drift",
+            action="See what changed",
+            change=change,
+        )
     if change.kind != K.REFRESH:
         fields["settled_cipher"] = None
     environment_write(environment, fields)

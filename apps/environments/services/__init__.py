@@ -11,6 +11,7 @@ from apps.environments.services.inputs import environment_update, environment_up
 from apps.environments.services.launching import environment_launch, name_suggest
 from apps.environments.services.lifetime import environment_extend, environment_warn, environments_due
 from apps.environments.services.running import (
+    environment_reconcile,
     environment_refresh,
     environment_retry,
     environment_start,
@@ -24,6 +25,7 @@ __all__ = [
     "environment_extend",
     "environment_launch",
     "environment_opened",
+    "environment_reconcile",
     "environment_refresh",
     "environment_retry",
     "environment_start",

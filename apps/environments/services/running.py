@@ -69,6 +69,17 @@ def environment_refresh(*, environment: Environment, actor: User | None) -> Envi
 
 
 @transaction.atomic
+def environment_reconcile(*, environment: Environment, actor: User) -> Environment:
+    """Bring what exists back to what the inputs say; a plan that replaces something waits for a click as always."""
+    row = environment_lock(environment, actor, P.UPDATE)
+    require_idle(row)
+    if row.status not in (S.RUNNING, S.STOPPED):
+        raise WrongStatus("Only what runs or is stopped can be reconciled.")
+    begin(row, kind=Change.Kind.UPDATE, actor=actor, reason="Undo what changed outside Slipway")
+    return row
+
+
+@transaction.atomic
 def environment_retry(*, environment: Environment, actor: User) -> Environment:
     """Do again what failed, from the state it left; pressing twice is the same as once."""
     row = environment_lock(environment, actor, P.RETRY)

@@ -81,6 +81,17 @@ def refresh(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 @login_required
 @require_POST
+def reconcile(request: HttpRequest, pk: UUID) -> HttpResponse:
+    environment = find(request, pk)
+    try:
+        services.environment_reconcile(environment=environment, actor=request.user)  # type: ignore[arg-type]
+    except Conflict as error:
+        messages.warning(request, str(error))
+    return _back(request, environment)
+
+
+@login_required
+@require_POST
 def upgrade(request: HttpRequest, pk: UUID) -> HttpResponse:
     environment = find(request, pk)
     try:

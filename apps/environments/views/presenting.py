@@ -17,8 +17,8 @@ from apps.environments.durations import duration_words
 from apps.environments.models import Environment
 from apps.environments.permissions import EnvironmentPermission as P
 from apps.environments.permissions import permissions_of
-from apps.environments.selectors import change_last, files_would_be_lost
-from apps.environments.views.actions import change_actions, menu_actions, primary_action, secondary_actions
+from apps.environments.selectors import change_last, drift_found, files_would_be_lost
+from apps.environments.views.actions import action_post, change_actions, menu_actions, primary_action, secondary_actions
 from apps.environments.views.progress import progress_of
 from apps.environments.words import status_word
 from apps.provisioning.models import Change, ServiceStatus
@@ -155,7 +155,23 @@ class EnvironmentPage:
                 "title": "Nothing keeps environments on this machine apart",
                 "text": "Others who run something here could read its files. Tell a platform engineer.",
             }
-        return None
+        return self._drift()
+
+    def _drift(self) -> dict[str, Any] | None:
+        row = self.environment
+        found = drift_found(row) if row.status in (S.RUNNING, S.STOPPED) else None
+        if found is None:
+            return None
+        url = reverse("environments:change", args=[row.pk, found.pk])
+        actions: list[dict[str, Any]] = [{"label": "See what changed", "url": url, "method": "get", "small": True}]
+        if P.UPDATE in self.granted:
+            actions.append(action_post("reconcile", row, "Undo these changes", "refresh", small=True))
+        return {
+            "tone": "warn",
+            "title": "Changed outside Slipway",
+            "text": "It is not as it was built.",
+            "actions": actions,
+        }
 
     def destroy_dialog(self) -> dict[str, Any]:
         return destroy_context(self.environment)
