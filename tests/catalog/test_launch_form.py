@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from django.http import QueryDict
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from apps.catalog.interface import ModuleInterface, module_parse
@@ -355,6 +355,12 @@ some_values = st.fixed_dictionaries(
 
 @settings(deadline=None)
 @given(values=some_values)
+@example(
+    values={
+        "size": 2, "must": "0", "count": 1, "ratio": None, "flag": False, "tri": None, "colour": "red",
+        "names": ["0\r0"], "ports": [], "labels": {}, "disk": None, "free": None,
+    }
+)  # fmt: skip
 def test_what_is_shown_is_read_back_as_the_same(rich: ModuleInterface, values: dict[str, Any]) -> None:
     normal, errors = inputs_clean(rich, values)
     assert errors == {}
