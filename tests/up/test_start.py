@@ -14,7 +14,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psycopg
 import pytest
+import redis
 
 from portal.up.process import started_at
 
@@ -218,3 +220,21 @@ def test_a_malformed_setting_stops_the_start_and_is_named(
     assert name in said
     assert cure in said
     assert "Traceback" not in said
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_services_of_somebodys_own_are_used_and_left_running(up: Callable[..., Up]) -> None:
+    database, broker = os.environ["DATABASE_URL"], os.environ["BROKER_URL"]
+    one = up(DATABASE_URL=database, BROKER_URL=broker)
+    await_ready(one)
+    assert not (one.data / "postgres").exists()
+    assert not (one.data / "valkey").exists()
+    one.end()
+    assert one.remaining() == []
+    with psycopg.connect(database) as connection:
+        names = {name for (name,) in connection.execute("SELECT datname FROM pg_database").fetchall()}
+        assert "slipway_mlflow" in names
+        assert connection.execute("SELECT to_regclass('accounts_user')").fetchone() != (None,)
+    with redis.Redis.from_url(broker) as client:
+        assert client.ping()
