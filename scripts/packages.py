@@ -155,7 +155,7 @@ def _works(command):
 def lock_make():
     """Resolves pyproject.toml anew and writes both locks, without naming the index they came from."""
     uv = VENV / "bin" / "uv"
-    for level, extra in (("run", []), ("dev", ["--group", "dev"])):
+    for level, extra in (("run", []), ("dev", ["--group", "dev", "-c", LOCKS["run"].name])):
         lock = LOCKS[level]
         with step(f"Resolving {lock.name}"):
             run(
