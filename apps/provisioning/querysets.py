@@ -1,4 +1,3 @@
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from django.db import models
@@ -25,9 +24,6 @@ class ChangeQuerySet(models.QuerySet["Change"]):
 
     def active(self) -> "ChangeQuerySet":
         return self.filter(status__in=self.model.ACTIVE)
-
-    def waiting_since(self, cutoff: datetime) -> "ChangeQuerySet":
-        return self.filter(status="queued", created_at__lt=cutoff)
 
 
 class LogLineQuerySet(models.QuerySet["LogLine"]):
