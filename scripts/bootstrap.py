@@ -1,4 +1,4 @@
-"""From a checkout to a running portal or a test run: `python scripts/bootstrap.py up|test|lint|lock|clean`.
+"""From a checkout to a running portal or a test run: `python scripts/bootstrap.py up|test|test-all|bench|lint|lock|clean`.
 
 The Makefile calls this with the machine's Python; nothing but the standard library, git and make is assumed. Each step
 is skipped when its stamp says that it is done, so running it again costs next to nothing.
@@ -89,20 +89,29 @@ def _lint():
     return failed
 
 
-def test(arguments):
-    """Everything: lint, then the whole suite with the browser journeys. Fails when either does."""
+def test(arguments, *, matrix=False):
+    """Lint, then the suite with the browser journeys; with `matrix` also every case of the long matrices."""
     bootstrap("dev")
     os.environ["CHROMIUM"] = browser_ensure()
     failed = _lint()
     # The browser journeys run by themselves: they measure a whole portal, and Playwright keeps an event loop running
     # in its process, in which asyncio tests cannot run.
-    runs = [arguments] if arguments else [["-n", "2", "--dist", "loadgroup", "-m", "not e2e"], ["-m", "e2e"]]
+    short = "" if matrix else " and not matrix"
+    parts = [["-n", "2", "--dist", "loadgroup", "-m", f"not e2e{short}"], ["-m", f"e2e{short}"]]
+    runs = [arguments] if arguments else parts
     codes = [
         subprocess.run([PYTHON, "-m", "pytest", *run], cwd=ROOT, stdin=subprocess.DEVNULL).returncode for run in runs
     ]
     if failed:
         print(f"{failed} of {len(LINT)} lint checks failed, see above.", flush=True)
     return next(filter(None, codes), failed)
+
+
+def bench(arguments):
+    """The measurements behind docs/reference/performance.md."""
+    bootstrap("dev")
+    os.environ["CHROMIUM"] = browser_ensure()
+    replace_process(PYTHON, "-m", "bench", *arguments)
 
 
 def clean():
@@ -122,15 +131,17 @@ def main(command, *arguments):
             up()
         elif command == "lint":
             return lint()
-        elif command == "test":
-            return test(list(arguments))
+        elif command in ("test", "test-all"):
+            return test(list(arguments), matrix=command == "test-all")
+        elif command == "bench":
+            bench(list(arguments))
         elif command == "lock":
             bootstrap("dev")
             lock_make()
         elif command == "clean":
             clean()
         else:
-            sys.exit("usage: bootstrap.py up|test|lint|lock|clean")
+            sys.exit("usage: bootstrap.py up|test|test-all|bench|lint|lock|clean")
     except StepFailed as error:
         stop(error)
     except KeyboardInterrupt:
