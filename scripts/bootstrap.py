@@ -1,4 +1,4 @@
-"""From a checkout to a running portal or a test run: `python scripts/bootstrap.py up|test|test-all|bench|lint|lock|clean`.
+"""From a checkout to a running portal or a test run: `python scripts/bootstrap.py up|test|lint|...`, see the Makefile.
 
 The Makefile calls this with the machine's Python; nothing but the standard library, git and make is assumed. Each step
 is skipped when its stamp says that it is done, so running it again costs next to nothing.
@@ -89,7 +89,7 @@ def _lint():
     return failed
 
 
-def test(arguments, *, matrix=False):
+def test(arguments, *, matrix):
     """Lint, then the suite with the browser journeys; with `matrix` also every case of the long matrices."""
     bootstrap("dev")
     os.environ["CHROMIUM"] = browser_ensure()
