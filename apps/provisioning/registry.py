@@ -5,19 +5,24 @@ commits or rolls back with it.
 """
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
-    from apps.provisioning.models import Change, ServiceStatus, Workspace
+    from apps.provisioning.models import Change, ServiceStatus, StateVersion, Workspace
 
 ChangeCallback = Callable[["Change"], None]
 ServiceCallback = Callable[["Workspace", "ServiceStatus", str], None]
+ProcessCallback = Callable[["Workspace", "ServiceStatus", datetime | None], None]
+StateCallback = Callable[["StateVersion", dict[str, Any]], None]
 LogCallback = Callable[["Workspace", str, list[dict[str, Any]]], None]
 ContextCallback = Callable[["Workspace", "Change"], dict[str, str]]
 Callback = TypeVar("Callback", bound=Callable[..., object])
 
 change_callbacks: list[ChangeCallback] = []
 service_callbacks: list[ServiceCallback] = []
+process_callbacks: list[ProcessCallback] = []
+state_callbacks: list[StateCallback] = []
 log_callbacks: list[LogCallback] = []
 context_callbacks: list[ContextCallback] = []
 
@@ -36,6 +41,17 @@ def on_change(callback: ChangeCallback) -> ChangeCallback:
 def on_service(callback: ServiceCallback) -> ServiceCallback:
     """Called with the workspace, the row and its previous status (empty at first) when a service's state changes."""
     return _register(service_callbacks, callback)
+
+
+def on_process(callback: ProcessCallback) -> ProcessCallback:
+    """Called with the workspace, the row and when its former process was last seen alive (None where there was none),
+    whenever a service's process began, ended or was replaced by another."""
+    return _register(process_callbacks, callback)
+
+
+def on_state(callback: StateCallback) -> StateCallback:
+    """Called with every new state version and its content, which is Terraform's state file, secrets and all."""
+    return _register(state_callbacks, callback)
 
 
 def on_log(callback: LogCallback) -> LogCallback:

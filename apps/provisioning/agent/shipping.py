@@ -17,7 +17,7 @@ from django.utils import timezone
 from apps.core.crypto import decrypt, encrypt
 from apps.provisioning.leases import Lease
 from apps.provisioning.models import Change, LogCursor, LogLine, StateVersion, Workspace
-from apps.provisioning.registry import log_callbacks
+from apps.provisioning.registry import log_callbacks, state_callbacks
 from apps.provisioning.selectors import state_newest
 from apps.provisioning.terraform_state import state_read
 
@@ -159,7 +159,7 @@ def state_ship(*, lease: Lease, workspace: Workspace, change: Change | None, pat
         return False
     with transaction.atomic():
         lease.check()
-        _, created = StateVersion.objects.get_or_create(
+        version, created = StateVersion.objects.get_or_create(
             workspace=workspace,
             lineage=state.lineage,
             serial=state.serial,
@@ -168,6 +168,8 @@ def state_ship(*, lease: Lease, workspace: Workspace, change: Change | None, pat
         )
         if created:
             Workspace.objects.filter(pk=workspace.pk).update(state_serial=state.serial)
+            for callback in state_callbacks:
+                callback(version, state.data)
     return created
 
 

@@ -14,7 +14,7 @@ from apps.provisioning.agent.shipping import Line, Redactor, cursor_position, li
 from apps.provisioning.leases import Lease
 from apps.provisioning.machine import Machine, ServiceObservation
 from apps.provisioning.models import LogLine, ServiceStatus, Workspace
-from apps.provisioning.registry import service_callbacks
+from apps.provisioning.registry import process_callbacks, service_callbacks
 from apps.provisioning.selectors import workspace_outputs
 
 log = logging.getLogger(__name__)
@@ -34,6 +34,8 @@ class ServiceWatch:
         self.workspaces: dict[str, Workspace | None] = {}
         self.redactors: dict[str, tuple[bytes, Redactor]] = {}
         self.figures_at: dict[str, float] = {}
+        # When a service's process was last seen; the rows are written less often than one looks.
+        self.alive_at: dict[str, datetime] = {}
 
     def look(self) -> None:
         seen = self.machine.observe()
@@ -57,9 +59,12 @@ class ServiceWatch:
             item.restarts,
             item.oom_kills,
         )
-        if not changed and self.clock() - self.figures_at.get(key, -FIGURES_EVERY) < FIGURES_EVERY:
+        started_at = datetime.fromtimestamp(item.started_at, UTC) if item.started_at else None
+        replaced = started_at != (row.started_at if row else None)
+        last_alive = self._last_alive(key, row)
+        if not changed and not replaced and self.clock() - self.figures_at.get(key, -FIGURES_EVERY) < FIGURES_EVERY:
+            self._note_alive(key, started_at)
             return
-        self.figures_at[key] = self.clock()
         values = {
             "status": item.status,
             "reason": item.reason[:300],
@@ -69,7 +74,7 @@ class ServiceWatch:
             "memory_bytes": item.memory_bytes,
             "memory_limit_bytes": item.memory_limit_bytes,
             "cpu_seconds": item.cpu_seconds,
-            "started_at": datetime.fromtimestamp(item.started_at, UTC) if item.started_at else None,
+            "started_at": started_at,
             "observed_at": timezone.now(),
         }
         with transaction.atomic():
@@ -78,6 +83,23 @@ class ServiceWatch:
             if changed:
                 for callback in service_callbacks:
                     callback(workspace, row, previous)
+            if replaced:
+                for told in process_callbacks:
+                    told(workspace, row, last_alive)
+        self.figures_at[key] = self.clock()
+        self._note_alive(key, started_at)
+
+    def _last_alive(self, key: str, row: ServiceStatus | None) -> datetime | None:
+        """When the process that the row speaks of was last seen, by this agent or by the one before."""
+        if row is None or row.started_at is None:
+            return None
+        return max(row.observed_at, self.alive_at.get(key, row.observed_at))
+
+    def _note_alive(self, key: str, started_at: datetime | None) -> None:
+        if started_at is None:
+            self.alive_at.pop(key, None)
+        else:
+            self.alive_at[key] = timezone.now()
 
     def _ship_log(self, workspace: Workspace, service: str) -> None:
         source = f"application/{service}"
