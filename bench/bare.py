@@ -104,7 +104,7 @@ def values(key: str) -> dict[str, object]:
 
 @contextlib.contextmanager
 def bare_machine(folder: Path, runtimes_from: Path | None = None) -> Iterator[BareMachine]:
-    """A machine of its own below `folder`. Packages that `runtimes_from` (another agent's root) has are not built again.
+    """A machine of its own below `folder`. What `runtimes_from` (another agent's root) has is not built again.
 
     Runtimes are shared by a link: both machines then read the very same files, as warm or cold as each other's.
     """
@@ -137,7 +137,10 @@ def jupyterlab_start(folder: Path, runtime: Path) -> float:
     command = [f"{runtime}/bin/python", "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1", f"--ServerApp.port={port}"]
     command += ["--ServerApp.open_browser=False", f"--ServerApp.root_dir={home}", "--ServerApp.allow_root=True"]
     command += ["--LabApp.extension_manager=readonly"]
-    command += ["--ServerApp.jpserver_extensions=jupyter_lsp=False", "--ServerApp.jpserver_extensions=notebook_shim=False"]
+    command += [
+        "--ServerApp.jpserver_extensions=jupyter_lsp=False",
+        "--ServerApp.jpserver_extensions=notebook_shim=False",
+    ]
 
     def answers() -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)

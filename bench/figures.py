@@ -23,6 +23,11 @@ class Figure:
         return self.ours / self.bare if self.bare else None
 
 
+def limited(part: str, what: str, ours: float, unit: str, limit: float) -> Figure:
+    """A figure that must stay under a limit."""
+    return Figure(part, what, ours, unit, target=f"under {limit:g} {unit}", holds=ours < limit)
+
+
 def percentile(values: Sequence[float], share: float) -> float:
     """The smallest value that at least `share` (0 to 1) of all values do not exceed (nearest rank)."""
     if not values:

@@ -40,7 +40,7 @@ class Session:
         """The portal that most parts measure: everything answers, and the notebook's packages are installed."""
         portal = self._stack.enter_context(portal_running(self.data, port_free(), self.log))
         wait_until(lambda: portal_ready(portal.port), 120, "a portal whose parts all answer", 0.2)
-        wait_until(lambda: (self.data / "password").exists(), 120, "the demo people", 0.2)
+        wait_until((self.data / "password").exists, 120, "the demo people", 0.2)
         token = self.token_of(portal, "dana")
         wait_until(lambda: portal.call("GET", "/api/v1/modules/local-notebook/", token)[0] == 200, 120, "the module")
         key = portal.launch(token, "first")
@@ -61,6 +61,10 @@ class Session:
         if username not in self._tokens:
             self._tokens[username] = portal.token(username)
         return self._tokens[username]
+
+    def session_of(self, username: str) -> str:
+        """The Cookie header of somebody's browser."""
+        return self.portal.session(username)
 
     def folder_new(self) -> Path:
         self._folders += 1
