@@ -16,6 +16,7 @@ app.conf.beat_schedule = {
     "stop-expired": {"task": "apps.environments.tasks.environments_stop_expired", "schedule": 15.0},
     "look-at-kernels": {"task": "apps.environments.tasks.kernels_look", "schedule": 20.0},
     "heartbeat": {"task": "apps.core.tasks.worker_heartbeat", "schedule": 10.0},
+    "meter": {"task": "apps.metering.tasks.reconcile", "schedule": 60.0},
     "prune": {"task": "apps.core.tasks.prune", "schedule": crontab(minute=17)},
 }
 

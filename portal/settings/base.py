@@ -55,6 +55,8 @@ INSTALLED_APPS = [
     "apps.catalog",
     "apps.provisioning",
     "apps.environments",
+    # After environments: inside a transaction the meter of a workspace is locked last.
+    "apps.metering",
     "apps.experiments",
     "apps.home",
     "axes",
