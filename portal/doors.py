@@ -22,6 +22,7 @@ from apps.core.proxying import upstream_session_close
 from apps.environments.access.application import AccessApplication
 from apps.environments.access.contracts import AccessSettings, Activity, Person, Resolution, Upstream
 from apps.environments.access.portal_sessions import portal_session_lives
+from apps.environments.access.verify import is_verification, verification
 from apps.environments.models import Environment
 from apps.environments.permissions import EnvironmentPermission, can
 from apps.environments.selectors import application_upstream
@@ -77,8 +78,14 @@ def audience_of(scope: dict[str, Any]) -> Audience | None:
     user = user_of_session(session_key(scope))
     if user is None:
         return None
-    teams = (f"team:{team}" for team in user.memberships.values_list("team_id", flat=True))
-    return Audience(frozenset({f"user:{user.pk}", *teams}), everything=user.sees_everything)
+    teams = set(user.memberships.values_list("team_id", flat=True))
+    # Who leaves a team keeps what is their own: see `EnvironmentQuerySet.visible_to`.
+    own = Environment.objects.owned_by(user).living().exclude(team__in=teams)
+    return Audience(
+        frozenset({f"user:{user.pk}", *(f"team:{team}" for team in teams)}),
+        everything=user.sees_everything,
+        topics=frozenset(environment.topic for environment in own.only("pk")),
+    )
 
 
 @in_database
@@ -115,6 +122,13 @@ class Doors:
 
     def is_application_host(self, scope: dict[str, Any]) -> bool:
         return self.access.serves(scope)
+
+    def is_verification(self, scope: dict[str, Any]) -> bool:
+        return is_verification(scope, on_application_host=self.access.serves(scope))
+
+    async def verify(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        reply = await verification(self.access.gate, scope, proxy_secret=settings.ACCESS_PROXY_SECRET)
+        await reply.send(send)
 
     async def lifespan(self, receive: Any, send: Any) -> None:
         while True:

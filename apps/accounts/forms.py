@@ -3,7 +3,8 @@ from typing import Any
 from zoneinfo import available_timezones
 
 from django import forms
-from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.auth.forms import AuthenticationForm, SetPasswordForm
+from django.core.validators import MaxLengthValidator
 from django.utils.text import slugify
 
 from apps.accounts.models import ApiToken, Membership, Team, User
@@ -51,6 +52,17 @@ class PasswordForm(forms.Form):
         help_text="At least 12 characters. A few random words are easiest to keep.",
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
     )
+
+
+class PasswordResetForm(SetPasswordForm):
+    """The new password twice, as nobody is there to know the old one."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.max_length = 1000  # type: ignore[attr-defined]
+            field.validators.append(MaxLengthValidator(1000))
+        self.fields["new_password1"].help_text = "At least 12 characters. A few random words are easiest to keep."
 
 
 class ProfileForm(forms.ModelForm):

@@ -3,6 +3,7 @@
 from enum import StrEnum
 
 from apps.accounts.models import Membership, Team, User
+from apps.core.exceptions import NotAllowed
 
 
 class AccountsPermission(StrEnum):
@@ -26,3 +27,9 @@ def can(user: User, permission: AccountsPermission, team: Team | None = None) ->
     if permission is AccountsPermission.MANAGE_MEMBERS and team is not None:
         return is_manager_of(user, team)
     return False
+
+
+def require(user: User, permission: AccountsPermission, team: Team) -> None:
+    """Raises `NotAllowed` (403). Asked before what was typed is looked at: the answer would say who exists."""
+    if not can(user, permission, team):
+        raise NotAllowed(f"Only a manager of {team.name} or a platform engineer can change who is in it.")

@@ -29,3 +29,8 @@ def _team_members(team: Team, user: User) -> TeamMembers:
     memberships = list(team.memberships.all())
     manages = any(row.user_id == user.pk and row.role == Membership.Role.MANAGER for row in memberships)
     return TeamMembers(team, memberships, user.is_active and (manages or user.is_platform_engineer))
+
+
+def people_without_team(*, limit: int = 200) -> list[User]:
+    """Active people whom no team shows; for those who may give them a password or a team."""
+    return list(User.objects.filter(is_active=True, memberships=None).order_by("username")[:limit])

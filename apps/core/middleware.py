@@ -1,5 +1,6 @@
 """What happens to every request before any page sees it: an id for the log, and the refusal of foreign requests."""
 
+import logging
 import re
 import time
 from collections.abc import Awaitable, Callable
@@ -7,7 +8,7 @@ from urllib.parse import urlsplit
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
-from django.http import HttpRequest
+from django.http import HttpRequest, QueryDict
 from django.http.response import HttpResponseBase
 
 from apps.core import responses
@@ -15,9 +16,12 @@ from apps.core.correlation import correlation_id, new_correlation_id
 from apps.core.exceptions import UserError
 from apps.core.metrics import request_observe
 
+log = logging.getLogger(__name__)
+
 GIVEN_ID = re.compile(r"[A-Za-z0-9._-]{1,32}")
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 OWN_SITES = frozenset({"same-origin", "none"})
+FORMS = frozenset({"application/x-www-form-urlencoded", "multipart/form-data"})
 
 Answer = HttpResponseBase | Awaitable[HttpResponseBase]
 
@@ -64,6 +68,9 @@ class CorrelationMiddleware:
         """A page that raises `UserError` says what it says; anything else stays a bug."""
         if isinstance(exception, UserError):
             return responses.user_error(request, exception)
+        if isinstance(exception, responses.DATABASE_AWAY):
+            log.warning("the database does not answer: %s", str(exception).partition("\n")[0])
+            return responses.unavailable(request)
         return None
 
 
@@ -88,19 +95,23 @@ class FetchSiteMiddleware:
         return self._refusal(request) or await self.get_response(request)  # type: ignore[misc]
 
     def _refusal(self, request: HttpRequest) -> HttpResponseBase | None:
-        # PostgreSQL's text cannot hold NUL, so no address with one can mean anything.
-        if _holds_nul(request):
+        # PostgreSQL's text cannot hold NUL, so nothing with one can mean anything.
+        if "\x00" in request.path or _holds_nul(request.GET):
             return responses.failure(request, 400, "core:malformed", "The address holds a NUL character.")
-        if request.method in SAFE_METHODS or is_own_page(request):
+        if request.method in SAFE_METHODS:
             return None
-        return responses.failure(
-            request, 403, "core:foreign-origin", "This request was sent by a page of another site. Nothing was changed."
-        )
+        if not is_own_page(request):
+            detail = "This request was sent by a page of another site. Nothing was changed."
+            return responses.failure(request, 403, "core:foreign-origin", detail)
+        # The API reads its own bodies, see core.api.parsers.
+        is_form = request.method == "POST" and request.content_type in FORMS and not responses.wants_problem(request)
+        if is_form and _holds_nul(request.POST):
+            return responses.failure(request, 400, "core:malformed", "A field holds a NUL character.")
+        return None
 
 
-def _holds_nul(request: HttpRequest) -> bool:
-    query = (text for name, values in request.GET.lists() for text in (name, *values))
-    return "\x00" in request.path or any("\x00" in text for text in query)
+def _holds_nul(fields: QueryDict) -> bool:
+    return any("\x00" in text for name, values in fields.lists() for text in (name, *values))
 
 
 def is_own_page(request: HttpRequest) -> bool:

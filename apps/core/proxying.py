@@ -75,6 +75,10 @@ class Reply:
         await send({"type": "http.response.start", "status": self.status, "headers": [*self.headers, length]})
         await send({"type": "http.response.body", "body": self.body})
 
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The reply as an ASGI application."""
+        await self.send(send)
+
 
 ErrorHook = Callable[[Exception], Reply]
 

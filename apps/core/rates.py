@@ -23,9 +23,10 @@ class TooManyRequests(UserError):
         self.retry_after = retry_after  # type: ignore[misc]
 
 
-def rate_check(*, scope: str, user_id: int | None, default: str | None = None) -> None:
-    """Count one use of `scope` by a person; raises `TooManyRequests` beyond "<number>/<s|min|hour|day>".
+def rate_check(*, scope: str, user_id: int | str | None, default: str | None = None) -> None:
+    """Count one use of `scope` by a person (or, before there is one, an address).
 
+    Raises `TooManyRequests` beyond "<number>/<s|min|hour|day>".
     The rate is that of REST_FRAMEWORK's DEFAULT_THROTTLE_RATES, so one setting holds for both doors; None is no limit.
     Windows are fixed, so that a count is one atomic increment whatever the number of web processes.
     """

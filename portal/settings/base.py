@@ -4,6 +4,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
 from portal import env
 
 BASE_DIR = Path(__file__).resolve().parents[2]
@@ -17,8 +20,16 @@ DATA_DIR = Path(
 )
 
 SECRET_KEY = env.text("SECRET_KEY", default="", help="Signs sessions and links; made by `make up` when not given.")
+SECRET_KEY_FALLBACKS = list(
+    env.words("SECRET_KEY_FALLBACKS", default=(), help="Earlier values of SECRET_KEY; what they signed stays valid.")
+)
 SLIPWAY_KEYS = list(
     env.words("SLIPWAY_KEYS", default=(), help="Fernet keys, newest first; the first encrypts, all decrypt.")
+)
+SLIPWAY_KEYS_FILE = env.text(
+    "SLIPWAY_KEYS_FILE",
+    default="",
+    help="File with the same keys, one a line, read again when it changes; only where SLIPWAY_KEYS is not given.",
 )
 DEBUG = env.boolean("DEBUG", default=False, help="Shows tracebacks in the browser; never in production.")
 
@@ -44,6 +55,17 @@ ALLOWED_HOSTS = [
 if _portal.hostname == "localhost":
     ALLOWED_HOSTS += ["127.0.0.1", "[::1]"]
 CSRF_TRUSTED_ORIGINS = [PORTAL_URL]
+
+ACCESS_PROXY_SECRET = env.text(
+    "ACCESS_PROXY_SECRET",
+    default="",
+    help="What a reverse proxy sends as X-Slipway-Proxy-Secret to `/access/verify`; without it nobody is answered.",
+)
+FORWARDED_ALLOW_IPS = env.words(
+    "FORWARDED_ALLOW_IPS",
+    default=(),
+    help="Addresses or networks of the reverse proxies whose X-Forwarded-For and -Proto are believed; default: none.",
+)
 
 INSTALLED_APPS = [
     "django.contrib.auth",
@@ -77,8 +99,9 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "apps.core.middleware.CorrelationMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    # Above static files: a worker lives under the policy its own script came with.
     "csp.middleware.CSPMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -124,7 +147,12 @@ def database_from_url(url: str) -> dict[str, Any]:
         "HOST": unquote(options.pop("host", "") or parts.hostname or ""),
         "PORT": str(parts.port or options.pop("port", "")),
         "CONN_HEALTH_CHECKS": True,
-        "OPTIONS": {**options, "pool": {"min_size": 1, "max_size": 20, "timeout": 10}},
+        "OPTIONS": {
+            **options,
+            # `reconnect_timeout`: after it the pool asks again for the next request, instead of waiting twice as long
+            # each time (up to minutes) for a database that has long been back. `timeout`: how long a request waits.
+            "pool": {"min_size": 1, "max_size": 20, "timeout": 5, "reconnect_timeout": 3},
+        },
     }
 
 
@@ -145,9 +173,11 @@ BROKER_URL = env.url(
 )
 CACHES = {
     "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "BACKEND": "apps.core.cache.ForgivingRedisCache",
         "LOCATION": BROKER_URL.replace("redis+socket://", "unix://"),
         "KEY_PREFIX": "slipway",
+        # No page waits for the cache: see the backend. One more try finds a server that was just started again.
+        "OPTIONS": {"socket_timeout": 0.5, "socket_connect_timeout": 0.5, "retry": Retry(NoBackoff(), 1)},
     }
 }
 
@@ -187,7 +217,9 @@ AXES_FAILURE_LIMIT = env.integer(
     "SIGN_IN_ATTEMPTS", default=10, minimum=3, maximum=1000, help="Failed sign-ins before a person and address wait."
 )
 AXES_COOLOFF_TIME = 0.25
+# Of a person and an address together, and not longer by more tries: nobody can keep somebody else out.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_RESET_ON_SUCCESS = True
 AXES_LOCKOUT_CALLABLE = "apps.accounts.views.locked_out"
 AXES_VERBOSE = False
@@ -206,6 +238,7 @@ X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": ["'none'"],
+        "object-src": ["'none'"],
         "script-src": ["'self'"],
         "worker-src": ["'self'"],
         "style-src": ["'self'"],
@@ -246,12 +279,21 @@ REST_FRAMEWORK = {
         "rest_framework.filters.SearchFilter",
         "apps.core.api.pagination.StableOrderingFilter",
     ],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["apps.core.api.parsers.BoundedJSONParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "EXCEPTION_HANDLER": "apps.core.api.problem.problem_response",
     "PAGE_SIZE": 50,
-    "DEFAULT_THROTTLE_CLASSES": ["rest_framework.throttling.UserRateThrottle"],
-    "DEFAULT_THROTTLE_RATES": {"user": "1200/min", "launch": "60/min", "tokens": "20/hour"},
+    "DEFAULT_THROTTLE_CLASSES": ["apps.core.api.throttles.PersonThrottle"],
+    # Of a person, pages and API together; `sign-in` is of an address.
+    "DEFAULT_THROTTLE_RATES": {
+        "user": "1200/min",
+        "launch": "60/min",
+        "search": "240/min",
+        "export": "60/hour",
+        "tokens": "20/hour",
+        "password": "20/hour",
+        "sign-in": "100/min",
+    },
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Slipway",
@@ -266,6 +308,8 @@ SPECTACULAR_SETTINGS = {
 }
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_000_000
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 1000
+PASSWORD_RESET_TIMEOUT = 24 * 60 * 60
 
 LOGGING = {
     "version": 1,

@@ -13,4 +13,4 @@ DATABASES["default"]["OPTIONS"].pop("pool")
 CACHES["default"]["KEY_PREFIX"] = f"test-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
 CELERY_TASK_ALWAYS_EAGER = False
 AXES_ENABLED = False
-REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"] = {"user": None, "launch": None, "tokens": None}  # noqa: F405
+REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"] = dict.fromkeys(REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"])  # noqa: F405

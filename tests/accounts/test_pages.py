@@ -134,7 +134,7 @@ def test_hostile_text_breaks_no_page(cast: Cast, text: str) -> None:
         assert client.post(reverse(page), fields).status_code in (201, 302, 400, 422)
     for role in (text, "member"):
         fields = {"person": text, "role": role}
-        assert client.post(reverse("accounts:member_add", args=["vision"]), fields).status_code == 422
+        assert client.post(reverse("accounts:member_add", args=["vision"]), fields).status_code in (400, 422)
 
 
 def test_preferences_change_theme_zone_and_keys(cast: Cast) -> None:

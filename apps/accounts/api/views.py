@@ -20,6 +20,7 @@ from apps.accounts.api.serializers import (
     UserSerializer,
 )
 from apps.accounts.models import Membership, Team, User
+from apps.accounts.permissions import AccountsPermission, require
 from apps.accounts.requests import person_of
 from apps.accounts.services import membership_add, membership_change, membership_remove, person_find
 from apps.core.api.idempotency import IdempotentWrites
@@ -65,9 +66,11 @@ class TeamViewSet(IdempotentWrites, mixins.ListModelMixin, mixins.RetrieveModelM
     @members.mapping.post
     def member_add(self, request: Request, slug: str) -> Response:
         """Take a person into the team; for its managers and platform engineers."""
+        team = self._team(slug)
+        require(person_of(request.user), AccountsPermission.MANAGE_MEMBERS, team)
         given = MembershipAddSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        team, person = self._team(slug), person_find(given.validated_data["person"])
+        person = person_find(given.validated_data["person"])
         row = membership_add(team=team, user=person, role=given.validated_data["role"], actor=person_of(request.user))
         return Response(MembershipSerializer(row).data, status=201)
 
@@ -79,10 +82,12 @@ class TeamViewSet(IdempotentWrites, mixins.ListModelMixin, mixins.RetrieveModelM
     @action(detail=True, methods=["patch"], url_path=rf"members/(?P<username>{USERNAME})", filter_backends=[])
     def member(self, request: Request, slug: str, username: str) -> Response:
         """Give a member another role."""
+        membership = self._membership(slug, username)
+        require(person_of(request.user), AccountsPermission.MANAGE_MEMBERS, membership.team)
         given = MembershipChangeSerializer(data=request.data)
         given.is_valid(raise_exception=True)
         row = membership_change(
-            membership=self._membership(slug, username),
+            membership=membership,
             role=given.validated_data["role"],
             actor=person_of(request.user),
         )

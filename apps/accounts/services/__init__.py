@@ -2,6 +2,8 @@
 
 from apps.accounts.services.people import (
     password_change,
+    password_reset,
+    password_reset_link,
     preferences_update,
     sign_in_record,
     user_create,
@@ -23,6 +25,8 @@ __all__ = [
     "membership_change",
     "membership_remove",
     "password_change",
+    "password_reset",
+    "password_reset_link",
     "person_find",
     "preferences_update",
     "sign_in_record",

@@ -2,12 +2,18 @@ from typing import Any
 from zoneinfo import available_timezones
 
 from django.contrib.auth.password_validation import validate_password
+from django.contrib.auth.tokens import default_token_generator
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.urls import reverse
+from django.utils.encoding import force_bytes
+from django.utils.http import urlsafe_base64_encode
 
 from apps.accounts import registry
 from apps.accounts.exceptions import AccountInvalid, PasswordWrong
 from apps.accounts.models import User
+from apps.accounts.permissions import AccountsPermission, can
+from apps.core.exceptions import NotAllowed
 
 PROFILE_FIELDS = ("first_name", "last_name", "email")
 ROLE_FIELDS = ("is_platform_engineer", "is_auditor", "is_active")
@@ -119,6 +125,29 @@ def password_change(*, user: User, current: str, new: str) -> None:
         user.set_password(new)
         user.save(update_fields=["password"])
         registry.record(action="accounts:password:changed", actor=user, target=user)
+
+
+def password_reset_link(*, user: User, actor: User) -> str:
+    """The path of a page where the person sets a new password: good once, for a day, and only until they sign in.
+
+    Raises `NotAllowed` for all but platform engineers, `AccountInvalid` for a person who is switched off.
+    """
+    if not can(actor, AccountsPermission.MANAGE_TEAMS):
+        raise NotAllowed("Only a platform engineer can make a password link.")
+    if not user.is_active:
+        raise AccountInvalid("This account is switched off. Switch it on first.")
+    registry.record(action="accounts:password:link-made", actor=actor, target=user)
+    uid = urlsafe_base64_encode(force_bytes(user.pk))
+    return reverse("accounts:password_reset", args=[uid, default_token_generator.make_token(user)])
+
+
+def password_reset(*, user: User, new: str) -> None:
+    """Set the password that a link was made for; every session of the person ends. Raises `AccountInvalid`."""
+    _password_validate(new, user, "new_password1")
+    with transaction.atomic():
+        user.set_password(new)
+        user.save(update_fields=["password"])
+        registry.record(action="accounts:password:reset", actor=user, target=user)
 
 
 def sign_in_record(*, user: User, event: str, address: str = "") -> None:

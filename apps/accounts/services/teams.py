@@ -4,7 +4,7 @@ from django.db import IntegrityError, transaction
 from apps.accounts import registry
 from apps.accounts.exceptions import AccountInvalid, AlreadyMember, LastManager, PersonUnknown
 from apps.accounts.models import Membership, Team, User
-from apps.accounts.permissions import AccountsPermission, can
+from apps.accounts.permissions import AccountsPermission, can, require
 from apps.core.exceptions import NotAllowed
 
 MANAGER = Membership.Role.MANAGER
@@ -115,8 +115,8 @@ def membership_remove(*, membership: Membership, actor: User) -> None:
 
 
 def _may_manage(actor: User | None, team: Team) -> None:
-    if actor is not None and not can(actor, AccountsPermission.MANAGE_MEMBERS, team):
-        raise NotAllowed(f"Only a manager of {team.name} or a platform engineer can change who is in it.")
+    if actor is not None:
+        require(actor, AccountsPermission.MANAGE_MEMBERS, team)
 
 
 def _locked(membership: Membership) -> Membership:

@@ -10,9 +10,11 @@ from apps.accounts.views.account import (
     token_new,
 )
 from apps.accounts.views.people import member_add, member_remove, member_role, people, person_new, team_new
+from apps.accounts.views.reset import PasswordResetView, password_link
 from apps.accounts.views.session import SignInView, locked_out, sign_out
 
 __all__ = [
+    "PasswordResetView",
     "SignInView",
     "account",
     "locked_out",
@@ -20,6 +22,7 @@ __all__ = [
     "member_remove",
     "member_role",
     "password",
+    "password_link",
     "people",
     "person_new",
     "preferences_save",

@@ -11,9 +11,9 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from apps.accounts.forms import MemberForm, PersonForm, RoleForm, TeamForm, show_error
 from apps.accounts.models import Membership, Team
-from apps.accounts.permissions import AccountsPermission, can
+from apps.accounts.permissions import AccountsPermission, can, require
 from apps.accounts.requests import SignedIn
-from apps.accounts.selectors import teams_with_members
+from apps.accounts.selectors import people_without_team, teams_with_members
 from apps.accounts.services import (
     membership_add,
     membership_change,
@@ -33,10 +33,12 @@ def _people_page(
     for entry in teams_with_members(user=request.user, slug=asked if asked.isascii() else ""):
         form = failed[1] if failed and failed[0].pk == entry.team.pk else MemberForm(team=entry.team)
         teams.append({"entry": entry, "form": form if entry.may_manage else None})
+    may_create = can(request.user, AccountsPermission.MANAGE_TEAMS)
     context = {
         "teams_shown": teams,
         "roles": Membership.Role.choices,
-        "may_create": can(request.user, AccountsPermission.MANAGE_TEAMS),
+        "may_create": may_create,
+        "teamless": people_without_team() if may_create and not asked else [],
     }
     return render(request, "accounts/people.html", context, status=status)
 
@@ -65,6 +67,7 @@ def _back(team: Team) -> HttpResponse:
 @require_POST
 def member_add(request: SignedIn, slug: str) -> HttpResponse:
     team = _team(request, slug)
+    require(request.user, AccountsPermission.MANAGE_MEMBERS, team)
     form = MemberForm(request.POST, team=team)
     if form.is_valid():
         try:
@@ -84,6 +87,7 @@ def member_add(request: SignedIn, slug: str) -> HttpResponse:
 @require_POST
 def member_role(request: SignedIn, slug: str, pk: Any) -> HttpResponse:
     membership = _membership(request, slug, pk)
+    require(request.user, AccountsPermission.MANAGE_MEMBERS, membership.team)
     form = RoleForm(request.POST)
     if form.is_valid():
         row = membership_change(membership=membership, role=form.cleaned_data["role"], actor=request.user)

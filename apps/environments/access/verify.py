@@ -1,19 +1,52 @@
 """`GET /access/verify`: the same decision for a reverse proxy that carries the bytes itself (forward authentication).
 
-The proxy asks with the original request's headers and `X-Forwarded-Host`, `-Uri` and `-Method` (Traefik sends them by
-itself; nginx by `proxy_set_header`; Envoy's HTTP `ext_authz` keeps method, path and Host, which its configuration puts
-there). It then sends the request on to `X-Slipway-Upstream` with `Authorization` and, in place of the browser's
+The proxy asks with the original request's headers, `X-Slipway-Proxy-Secret`, and what the browser asked for:
+
+* Traefik (`forwardAuth`) and nginx (`auth_request` with `proxy_set_header`) send `X-Forwarded-Host`, `-Uri` and
+  `-Method`. nginx understands 200, 401 and 403 only: it asks for `/access/verify?redirects=0` and finds where the
+  browser should go in `X-Slipway-Location`.
+* Envoy (HTTP `ext_authz` with `path_prefix: /access/verify`) keeps method and Host and appends the path; it sends no
+  `X-Forwarded-Uri`.
+
+The proxy then sends the request on to `X-Slipway-Upstream` with `Authorization` and, in place of the browser's
 cookies, `X-Slipway-Cookie` from the answer. `/_slipway/` of application hosts has to reach the portal itself.
 """
 
 import hmac
 
-from apps.core.proxying import Headers, Reply, header
+from apps.core.proxying import Headers, Reply, Scope, header, raw_path
 from apps.environments.access.contracts import Asked
 from apps.environments.access.gate import Gate
 from apps.environments.access.headers import cookie_for_upstream
 
 SECRET_HEADER = b"x-slipway-proxy-secret"
+PATH = "/access/verify"
+
+
+def is_verification(scope: Scope, *, on_application_host: bool) -> bool:
+    """Whether a reverse proxy asks. On an application host (Envoy) only with the proxy's header: the path is theirs."""
+    if scope["type"] != "http" or not (scope["path"] == PATH or scope["path"].startswith(f"{PATH}/")):
+        return False
+    return not on_application_host or header(scope["headers"], SECRET_HEADER) is not None
+
+
+async def verification(gate: Gate, scope: Scope, *, proxy_secret: str) -> Reply:
+    """The answer to one request for `/access/verify`."""
+    query = scope.get("query_string", b"").decode("latin-1")
+    redirects = "redirects=0" not in query.split("&")
+    headers: Headers = list(scope["headers"])
+    if header(headers, b"x-forwarded-uri") is None and raw_path(scope).startswith(f"{PATH}/"):
+        # Envoy: what the browser asked for is the request itself.
+        rest = raw_path(scope).removeprefix(PATH) + (f"?{query}" if query else "")
+        kept = [pair for pair in headers if pair[0] not in (b"x-forwarded-host", b"x-forwarded-method")]
+        headers = [
+            *kept,
+            (b"x-forwarded-uri", rest.encode("latin-1")),
+            (b"x-forwarded-method", scope["method"].encode()),
+            (b"x-forwarded-host", (header(headers, b"host") or "").encode("latin-1")),
+        ]
+        redirects = True
+    return await verify(gate, headers, proxy_secret=proxy_secret, redirects=redirects)
 
 
 async def verify(gate: Gate, headers: Headers, *, proxy_secret: str, redirects: bool = True) -> Reply:

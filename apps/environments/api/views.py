@@ -9,11 +9,11 @@ from rest_framework import mixins, serializers, viewsets
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.throttling import UserRateThrottle
 
 from apps.accounts.models import Team
 from apps.catalog.models import Module, ModuleVersion
 from apps.core.api.idempotency import IdempotentWrites
+from apps.core.api.throttles import LaunchThrottle
 from apps.core.exceptions import InvalidInput
 from apps.environments import services
 from apps.environments.api.filters import EnvironmentFilter
@@ -27,14 +27,12 @@ from apps.environments.api.serializers import (
     UpgradeSerializer,
 )
 from apps.environments.models import Environment
+from apps.environments.permissions import EnvironmentPermission as P
+from apps.environments.permissions import require
 from apps.provisioning.models import Change
 
 CONFLICT = OpenApiResponse(description="Something else is going on with it, or its status does not allow this.")
 ANSWERS = {200: EnvironmentSerializer, 409: CONFLICT}
-
-
-class LaunchThrottle(UserRateThrottle):
-    scope = "launch"
 
 
 @extend_schema_view(
@@ -68,7 +66,7 @@ class EnvironmentViewSet(
         return super().filter_queryset(queryset) if self.action == "list" else queryset
 
     def get_throttles(self) -> list[Any]:
-        return [LaunchThrottle()] if self.action == "create" else super().get_throttles()
+        return [*super().get_throttles(), *([LaunchThrottle()] if self.action == "create" else [])]
 
     def _answer(self, environment: Environment, status: int = 200) -> Response:
         row = self.get_queryset().get(pk=environment.pk)
@@ -79,8 +77,14 @@ class EnvironmentViewSet(
         asked.is_valid(raise_exception=True)
         return asked.validated_data
 
-    def _do(self, service: Callable[..., Environment], **arguments: Any) -> Response:
-        return self._answer(service(environment=self.get_object(), actor=self.request.user, **arguments))
+    def _permitted(self, permission: P) -> Environment:
+        """The environment, before what was sent is looked at: who may not see it learns nothing from their mistakes."""
+        environment = self.get_object()
+        require(self.request.user, permission, environment)
+        return environment
+
+    def _do(self, service: Callable[..., Environment], environment: Environment, **arguments: Any) -> Response:
+        return self._answer(service(environment=environment, actor=self.request.user, **arguments))
 
     @extend_schema(
         summary="Launch an environment", request=EnvironmentCreateSerializer, responses={201: EnvironmentSerializer}
@@ -100,37 +104,41 @@ class EnvironmentViewSet(
 
     @extend_schema(summary="Change inputs or size", request=UpdateSerializer, responses=ANSWERS)
     def partial_update(self, request: Request, pk: str = "") -> Response:
+        environment = self._permitted(P.UPDATE)
         asked = self._read(request, UpdateSerializer)
-        return self._do(services.environment_update, inputs=asked["inputs"], preset=asked.get("preset"))
+        return self._do(services.environment_update, environment, inputs=asked["inputs"], preset=asked.get("preset"))
 
     @extend_schema(summary="Stop: files are kept", request=ReasonSerializer, responses=ANSWERS)
     @action(detail=True, methods=["post"])
     def stop(self, request: Request, pk: str = "") -> Response:
-        return self._do(services.environment_stop, reason=self._read(request, ReasonSerializer)["reason"])
+        environment = self._permitted(P.STOP)
+        return self._do(services.environment_stop, environment, reason=self._read(request, ReasonSerializer)["reason"])
 
     @extend_schema(summary="Start again", request=None, responses=ANSWERS)
     @action(detail=True, methods=["post"])
     def start(self, request: Request, pk: str = "") -> Response:
-        return self._do(services.environment_start)
+        return self._do(services.environment_start, self._permitted(P.START))
 
     @extend_schema(summary="Move the stop time", request=ExtendSerializer, responses=ANSWERS)
     @action(detail=True, methods=["post"])
     def extend(self, request: Request, pk: str = "") -> Response:
+        environment = self._permitted(P.EXTEND)
         asked = self._read(request, ExtendSerializer)
         seconds = asked.get("seconds", asked.get("ttl"))
-        return self._do(services.environment_extend, seconds=seconds, until=asked.get("until"))
+        return self._do(services.environment_extend, environment, seconds=seconds, until=asked.get("until"))
 
     @extend_schema(summary="Destroy, with its files", request=DestroySerializer, responses=ANSWERS)
     @action(detail=True, methods=["post"], url_path="destroy", url_name="destroy")
     def destroy_environment(self, request: Request, pk: str = "") -> Response:
+        environment = self._permitted(P.DESTROY)
         asked = self._read(request, DestroySerializer)
-        return self._do(services.environment_destroy, confirm=asked["confirm"], reason=asked["reason"])
+        return self._do(services.environment_destroy, environment, confirm=asked["confirm"], reason=asked["reason"])
 
     @extend_schema(summary="Move to another module version", request=UpgradeSerializer, responses=ANSWERS)
     @action(detail=True, methods=["post"])
     def upgrade(self, request: Request, pk: str = "") -> Response:
+        environment = self._permitted(P.UPDATE)
         asked = self._read(request, UpgradeSerializer)
-        environment = self.get_object()
         version = _version(environment.module.slug, asked.get("version"))
         return self._answer(
             services.environment_upgrade(environment=environment, actor=request.user, module_version=version)
@@ -139,12 +147,12 @@ class EnvironmentViewSet(
     @extend_schema(summary="Check for changes made outside Slipway", request=None, responses=ANSWERS)
     @action(detail=True, methods=["post"])
     def refresh(self, request: Request, pk: str = "") -> Response:
-        return self._do(services.environment_refresh)
+        return self._do(services.environment_refresh, self._permitted(P.REFRESH))
 
     @extend_schema(summary="Try again what failed", request=None, responses=ANSWERS)
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: str = "") -> Response:
-        return self._do(services.environment_retry)
+        return self._do(services.environment_retry, self._permitted(P.RETRY))
 
 
 def _team(request: Request, slug: str) -> Team:

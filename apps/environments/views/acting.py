@@ -105,6 +105,7 @@ def upgrade(request: HttpRequest, pk: UUID) -> HttpResponse:
 @require_POST
 def extend(request: HttpRequest, pk: UUID) -> HttpResponse:
     environment = find(request, pk)
+    require(request.user, EnvironmentPermission.EXTEND, environment)  # type: ignore[arg-type]
     form = ExtendForm(request.POST)
     try:
         if not form.is_valid():
