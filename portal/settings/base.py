@@ -316,7 +316,11 @@ LOGGING = {
     "disable_existing_loggers": False,
     "filters": {"correlation": {"()": "apps.core.correlation.CorrelationFilter"}},
     "formatters": {
-        "line": {"format": "{asctime} {levelname} {name} [{correlation_id}] {message}", "style": "{"},
+        "line": {
+            "()": "apps.core.redaction.RedactingFormatter",
+            "format": "{asctime} {levelname} {name} [{correlation_id}] {message}",
+            "style": "{",
+        },
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line", "filters": ["correlation"]}},
     "root": {"handlers": ["console"], "level": "INFO"},
