@@ -6,6 +6,7 @@ Texts are public, so they name no host, user or path; the log says more.
 
 import json
 import logging
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import connection
 
-from apps.core.crypto import decrypt, encrypt
+from apps.core.ciphers import keys_lost, lost_words
+from apps.core.crypto import decrypt, encrypt, keys_known
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +27,7 @@ WORKER_HEARTBEAT = "core:worker-heartbeat"
 WORKER_SILENCE_SECONDS = 45
 MLFLOW_SECONDS = 2
 BROKER_SECONDS = 2
+KEYS_SECONDS = 60
 
 
 class Unhealthy(Exception):
@@ -52,6 +55,8 @@ class State:
 
 
 _checks: dict[str, Check] = {}
+# For the keys that were known: when the database was asked, and what was missing.
+_keys_seen: dict[tuple[str, ...], tuple[float, str]] = {}
 
 
 def register_check(name: str, ask: Callable[[], str], *, required: bool = True) -> None:
@@ -91,8 +96,17 @@ def _broker() -> str:
 
 
 def _keys() -> str:
+    """Whether every stored value's key is known; asked of the database again after a minute, or when keys change."""
     decrypt(encrypt(b"ready"))
-    return "encrypt and decrypt"
+    known = tuple(keys_known().by_id)
+    at, missing = _keys_seen.get(known, (-math.inf, ""))
+    if time.monotonic() - at > KEYS_SECONDS:
+        missing = lost_words(keys_lost())
+        _keys_seen.clear()
+        _keys_seen[known] = (time.monotonic(), missing)
+    if missing:
+        raise Unhealthy(f"{missing}; put it back into SLIPWAY_KEYS or its file")
+    return f"encrypt and decrypt with key {known[0]}"
 
 
 def mlflow_ask() -> str:

@@ -7,6 +7,11 @@ class ProvisioningConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.audit.words import register_words
+        from apps.core.ciphers import register_cipher
+
+        register_cipher("provisioning.Change", "values", "values of changes")
+        register_cipher("provisioning.Workspace", "outputs", "outputs")
+        register_cipher("provisioning.StateVersion", "cipher", "states")
 
         register_words(
             {

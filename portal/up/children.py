@@ -27,11 +27,14 @@ def environ_base(options: UpOptions, places: Places, port: int) -> dict[str, str
         parts = urlsplit(url)
         environ["APPS_URL"] = urlunsplit((parts.scheme, f"apps.{parts.netloc}", "", "", ""))
     if "SECRET_KEY" not in options.given:
-        environ["SECRET_KEY"] = secret_file(places.keys / "secret_key", make=lambda: secrets.token_urlsafe(64))
-    if "SLIPWAY_KEYS" not in options.given:
-        # One Fernet key a line, the newest first.
-        kept = secret_file(places.keys / "encryption", make=lambda: base64.urlsafe_b64encode(os.urandom(32)).decode())
-        environ["SLIPWAY_KEYS"] = ",".join(kept.split())
+        # The newest first; what the others signed stays valid until they are taken out.
+        kept = secret_file(places.keys / "secret_key", make=lambda: secrets.token_urlsafe(64)).split()
+        environ["SECRET_KEY"], environ["SECRET_KEY_FALLBACKS"] = kept[0], ",".join(kept[1:])
+    if not options.given & {"SLIPWAY_KEYS", "SLIPWAY_KEYS_FILE"}:
+        # One Fernet key a line, the newest first. As a file, so that a rotation reaches processes that run.
+        keys = places.keys / "encryption"
+        secret_file(keys, make=lambda: base64.urlsafe_b64encode(os.urandom(32)).decode())
+        environ["SLIPWAY_KEYS_FILE"] = str(keys)
     environ["PYTHONUNBUFFERED"] = "1"
     # A virtual environment that is not activated still lends its commands (uv, terraform shims) to its processes.
     environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), environ.get("PATH", "/usr/bin:/bin")])
@@ -85,7 +88,15 @@ def mlflow(places: Places, environ: dict[str, str], *, port: int, store: str) ->
 
 
 # MLflow has a database and a secret of its own, and no business with the portal's.
-HIDDEN_FROM_MLFLOW = {"DATABASE_URL", "BROKER_URL", "SECRET_KEY", "SLIPWAY_KEYS", "MLFLOW_TRACKING_URI"}
+HIDDEN_FROM_MLFLOW = {
+    "DATABASE_URL",
+    "BROKER_URL",
+    "SECRET_KEY",
+    "SECRET_KEY_FALLBACKS",
+    "SLIPWAY_KEYS",
+    "SLIPWAY_KEYS_FILE",
+    "MLFLOW_TRACKING_URI",
+}
 
 
 def modules(places: Places, environ: dict[str, str], paths: list[str]) -> Child:

@@ -24,6 +24,7 @@ ADDRESSES = (
     "APPS_URL",
     "SECRET_KEY",
     "SLIPWAY_KEYS",
+    "SLIPWAY_KEYS_FILE",
 )
 
 
