@@ -17,6 +17,7 @@ import psycopg
 from psycopg.rows import tuple_row
 
 from apps.core.live import CHANNEL
+from apps.core.responses import DATABASE_AWAY
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +25,8 @@ KEEP_ALIVE = 15.0
 RECHECK = 30.0
 BACKLOG = 2000
 GAP_PATIENCE = 0.2
+# More than this is not repeated to a browser that was away: it hears "reset" and fetches what it shows.
+REPLAY = 5000
 
 Row = tuple[int, str, str, str, Any]
 Scope = dict[str, Any]
@@ -33,13 +36,19 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 @dataclass(frozen=True)
 class Audience:
-    """Who listens: the audiences (`team:<id>`, `user:<id>`) a person belongs to, or everything."""
+    """Who listens: the audiences (`team:<id>`, `user:<id>`) a person belongs to, or everything.
+
+    `topics` are heard whoever they are told to: what belongs to a person who has left its team since.
+    """
 
     names: frozenset[str]
     everything: bool = False
+    topics: frozenset[str] = frozenset()
 
-    def hears(self, audience: str) -> bool:
-        return audience in self.names or (self.everything and audience.startswith("team:"))
+    def hears(self, audience: str, topic: str) -> bool:
+        if audience in self.names or topic in self.topics:
+            return True
+        return self.everything and audience.startswith("team:")
 
 
 @dataclass(eq=False)
@@ -50,7 +59,7 @@ class Subscription:
 
     def wants(self, row: Row) -> bool:
         _, audience, topic, kind, _ = row
-        if not self.audience.hears(audience):
+        if not self.audience.hears(audience, topic):
             return False
         return topic in self.topics or topic.startswith("user:") or (kind == "status" and "environments" in self.topics)
 
@@ -67,19 +76,32 @@ class LiveHub:
         self._gap: tuple[int, int, float] | None = None
 
     async def subscribe(self, subscription: Subscription, last_id: int | None) -> list[Row]:
-        """Register, and return the rows between `last_id` and where the live feed begins."""
+        """Register, and return the rows between `last_id` and where the live feed begins.
+
+        Where they are too many, were pruned, or lie ahead (the database is an older copy), one row of the kind "reset"
+        stands for them. Raises `psycopg.Error` or `TimeoutError` while the database is away.
+        """
         if self._task is None or self._task.done():
             self._ready.clear()
             self._task = asyncio.create_task(self._run())
         await asyncio.wait_for(self._ready.wait(), 10)
         self.subscriptions.add(subscription)
         begin = self.cursor
-        if last_id is None or last_id >= begin:
+        if last_id is None or last_id == begin:
             return []
+        reset: Row = (begin, "", "", "reset", {})
         async with await psycopg.AsyncConnection.connect(self.database_url, autocommit=True) as connection:
             cursor = connection.cursor(row_factory=tuple_row)
-            await cursor.execute(SELECT_ROWS + " AND id <= %s ORDER BY id LIMIT 5000", (last_id, begin))
-            return [row for row in await cursor.fetchall() if subscription.wants(row)]
+            await cursor.execute("SELECT coalesce(min(id), 0), coalesce(max(id), 0) FROM core_liveevent")
+            oldest, newest = await cursor.fetchone()  # type: ignore[misc]
+            if last_id > begin:
+                # This process may lag behind the one that made the page; only ids nobody gave are another history.
+                return [reset] if last_id > newest else []
+            await cursor.execute(SELECT_ROWS + f" AND id <= %s ORDER BY id LIMIT {REPLAY + 1}", (last_id, begin))
+            rows = await cursor.fetchall()
+        if len(rows) > REPLAY or not oldest or oldest > last_id + 1:
+            return [reset]
+        return [row for row in rows if subscription.wants(row)]
 
     def unsubscribe(self, subscription: Subscription) -> None:
         self.subscriptions.discard(subscription)
@@ -171,7 +193,10 @@ class EventStream:
         headers = {name.decode().lower(): value.decode("latin-1") for name, value in scope["headers"]}
         if scope["method"] != "GET" or headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
             return await _refuse(send, 403)
-        audience = await self.authenticate(scope)
+        try:
+            audience = await self.authenticate(scope)
+        except DATABASE_AWAY:
+            return await _refuse(send, 503)
         if audience is None:
             return await _refuse(send, 401)
         query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
@@ -179,7 +204,10 @@ class EventStream:
         last = headers.get("last-event-id") or (query.get("last") or [""])[0]
         subscription = Subscription(audience, topics)
         try:
-            missed = await self.hub.subscribe(subscription, int(last) if last.isdigit() and len(last) < 19 else None)
+            try:
+                missed = await self.hub.subscribe(subscription, int(last) if _is_id(last) else None)
+            except (psycopg.Error, TimeoutError):
+                return await _refuse(send, 503)
             await send({"type": "http.response.start", "status": 200, "headers": HEADERS})
             await _write(send, [f"retry: 2000\nid: {self.hub.cursor}\n\n"] if not last else [": resumed\n\n"])
             await _write(send, map(_frame, missed))
@@ -208,7 +236,10 @@ class EventStream:
                         break
                 if loop.time() > recheck_at:
                     recheck_at = loop.time() + RECHECK
-                    audience = await self.authenticate(scope)
+                    try:
+                        audience = await self.authenticate(scope)
+                    except DATABASE_AWAY:
+                        break
                     if audience is None:
                         break
                     subscription.audience = audience
@@ -225,6 +256,10 @@ HEADERS = [
 ]
 
 
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < 19
+
+
 def _frame(row: Row) -> str:
     row_id, _, topic, kind, data = row
     return f"id: {row_id}\ndata: {json.dumps({'topic': topic, 'kind': kind, 'data': data})}\n\n"
@@ -238,7 +273,8 @@ async def _write(send: Send, frames: Iterable[str]) -> None:
 
 async def _refuse(send: Send, status: int) -> None:
     await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"text/plain")]})
-    await send({"type": "http.response.body", "body": b"Sign in to follow events.\n"})
+    body = b"Come back in a moment.\n" if status == 503 else b"Sign in to follow events.\n"
+    await send({"type": "http.response.body", "body": body})
 
 
 async def _disconnected(receive: Receive) -> None:

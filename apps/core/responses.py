@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template import TemplateDoesNotExist
 from django.template.loader import render_to_string
@@ -11,6 +12,14 @@ from apps.core.correlation import correlation_id
 from apps.core.exceptions import UserError
 
 PROBLEM_JSON = "application/problem+json"
+# What a database that is away raises, and a transaction that PostgreSQL ended for its own reasons (a deadlock).
+DATABASE_AWAY = (OperationalError, InterfaceError)
+AWAY_CODE = "core:database-unavailable"
+AWAY_WORDS = (
+    "Notebooks and changes go on meanwhile. Your last step may not have been saved: look before you repeat it. "
+    "This usually passes within a few seconds."
+)
+AWAY_RETRY_S = 5
 TITLES = {
     400: "The request could not be read",
     401: "Sign in first",
@@ -21,7 +30,7 @@ TITLES = {
     422: "The request cannot be carried out as it is",
     429: "Too many requests",
     500: "Something broke on our side",
-    503: "Not ready",
+    503: "A part of the portal does not answer just now",
 }
 
 
@@ -59,6 +68,18 @@ def failure(
         title = escape(TITLES.get(status, "Something went wrong"))
         body = f'<!doctype html><html lang="en"><title>{title}</title><h1>{title}</h1><p>{escape(detail)}</p></html>'
     return HttpResponse(body, status=status)
+
+
+def unavailable(request: HttpRequest) -> HttpResponse:
+    """The database does not answer: 503 with `Retry-After`, made without asking it who the person is."""
+    response: HttpResponse
+    if wants_problem(request):
+        response = JsonResponse(problem(503, AWAY_CODE, AWAY_WORDS), status=503, content_type=PROBLEM_JSON)
+    else:
+        values = {"message": AWAY_WORDS, "correlation_id": correlation_id.get()}
+        response = HttpResponse(render_to_string("errors/503.html", values), status=503)
+    response.headers["Retry-After"] = str(AWAY_RETRY_S)
+    return response
 
 
 def _without_person(request: HttpRequest) -> HttpRequest | None:

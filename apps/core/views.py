@@ -1,5 +1,7 @@
 """Health, figures and the pages of things gone wrong. All of them answer without a signed-in person."""
 
+import sys
+
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -68,6 +70,9 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 @login_not_required
 def server_error(request: HttpRequest) -> HttpResponse:
+    # Django calls this while it handles the exception; one that a middleware raised has been nowhere else before.
+    if isinstance(sys.exc_info()[1], responses.DATABASE_AWAY):
+        return responses.unavailable(request)
     return responses.failure(request, 500, "core:bug", "Look in the log for this correlation id.")
 
 

@@ -1,5 +1,6 @@
 """Every failure of the API as an RFC 9457 problem document with a stable `code`."""
 
+import logging
 import math
 from typing import Any
 
@@ -11,7 +12,9 @@ from rest_framework.response import Response
 from rest_framework.views import set_rollback
 
 from apps.core.exceptions import UserError
-from apps.core.responses import PROBLEM_JSON, problem
+from apps.core.responses import AWAY_CODE, AWAY_RETRY_S, AWAY_WORDS, DATABASE_AWAY, PROBLEM_JSON, problem
+
+log = logging.getLogger(__name__)
 
 CODES: dict[type[exceptions.APIException], str] = {
     exceptions.ParseError: "core:malformed",
@@ -29,7 +32,7 @@ NON_FIELD = "non_field_errors"
 
 def problem_response(error: Exception, context: dict[str, Any]) -> Response | None:
     """DRF's exception handler. None for a bug, which then is logged with its traceback and answered by handler500."""
-    made = _user_error(error) or _validation(error) or _framework(error)
+    made = _user_error(error) or _validation(error) or _framework(error) or _database(error)
     if made is None:
         return None
     body, headers = made
@@ -76,6 +79,13 @@ def _framework(error: Exception) -> tuple[dict[str, Any], dict[str, str]] | None
         return problem(404, "core:not-found"), headers
     code = getattr(error, "problem_code", None) or _code(error)
     return problem(error.status_code, code, _text(error.detail)), headers
+
+
+def _database(error: Exception) -> tuple[dict[str, Any], dict[str, str]] | None:
+    if not isinstance(error, DATABASE_AWAY):
+        return None
+    log.warning("the database does not answer: %s", str(error).partition("\n")[0])
+    return problem(503, AWAY_CODE, AWAY_WORDS), {"Retry-After": str(AWAY_RETRY_S)}
 
 
 def _code(error: exceptions.APIException) -> str:

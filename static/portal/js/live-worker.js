@@ -228,6 +228,12 @@
 
     deliver(event, known, tab) {
       const numbered = Number.isFinite(event.id);
+      /* Ids begin anew where the server says so: it may be an older copy of itself. */
+      if (event.kind === "reset") {
+        if (numbered) known.last = event.id;
+        tab.postMessage({ type: "event", ...event });
+        return;
+      }
       if (numbered && known.last !== null && event.id <= known.last) return;
       if (numbered) known.last = event.id;
       if (hears(known.topics, event)) tab.postMessage({ type: "event", ...event });

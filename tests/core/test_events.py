@@ -1,0 +1,132 @@
+"""The live stream on the real PostgreSQL: who hears what, and what a browser is told that was away for too long."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from asgiref.sync import sync_to_async
+from django.db import OperationalError, connection
+
+from apps.core import events, live
+from apps.core.events import Audience, EventStream, LiveHub, Subscription
+from apps.core.models import LiveEvent
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+TEAM = "team:1"
+TOPIC = "environment:7"
+
+
+def database_url() -> str:
+    parameters = connection.get_connection_params()
+    return " ".join(f"{name}={parameters[name]}" for name in ("host", "user", "password", "dbname"))
+
+
+def publish(number: int = 1, **over: str) -> None:
+    for _ in range(number):
+        live.publish(**{"audience": TEAM, "topic": TOPIC, "kind": "status", **over})  # type: ignore[arg-type]
+
+
+def ids() -> list[int]:
+    return list(LiveEvent.objects.order_by("id").values_list("id", flat=True))
+
+
+def listener(**over: Any) -> Subscription:
+    audience = Audience(**{"names": frozenset({TEAM}), **over})
+    return Subscription(audience, frozenset({TOPIC}))
+
+
+@asynccontextmanager
+async def hub_running() -> AsyncIterator[LiveHub]:
+    hub = LiveHub(await sync_to_async(database_url)())
+    try:
+        yield hub
+    finally:
+        await hub.close()
+
+
+def missed(subscription: Subscription, last: int | None) -> list[tuple[int, str]]:
+    async def ask() -> list[tuple[int, str]]:
+        async with hub_running() as hub:
+            return [(row[0], row[3]) for row in await hub.subscribe(subscription, last)]
+
+    return asyncio.run(ask())
+
+
+def test_what_was_missed_is_repeated_in_order() -> None:
+    publish(4)
+    known = ids()
+    assert missed(listener(), known[1]) == [(known[2], "status"), (known[3], "status")]
+    assert missed(listener(), known[3]) == []
+
+
+def test_a_gap_too_large_to_repeat_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(events, "REPLAY", 3)
+    publish(5)
+    known = ids()
+    assert missed(listener(), known[1]) == [(row, "status") for row in known[2:]]
+    assert missed(listener(), known[0]) == [(known[4], "reset")]
+
+
+def test_events_that_were_pruned_meanwhile_are_told_as_a_reset() -> None:
+    publish(4)
+    known = ids()
+    LiveEvent.objects.filter(id__lte=known[1]).delete()
+    assert missed(listener(), known[0]) == [(known[3], "reset")]
+    assert missed(listener(), known[1]) == [(known[2], "status"), (known[3], "status")]
+
+
+def test_ids_that_nobody_gave_begin_anew() -> None:
+    """A database that was restored from a backup counts from where the backup was."""
+    publish(2)
+    known = ids()
+    assert missed(listener(), known[1] + 1000) == [(known[1], "reset")]
+
+
+def test_a_process_that_lags_behind_the_page_does_not_reset_it() -> None:
+    async def ask() -> list[Any]:
+        async with hub_running() as hub:
+            await hub.subscribe(listener(), None)
+            hub.cursor -= 1
+            return await hub.subscribe(listener(), hub.cursor + 1)
+
+    publish(2)
+    assert asyncio.run(ask()) == []
+
+
+def test_topics_of_ones_own_are_heard_whoever_they_are_told_to() -> None:
+    publish(1, audience="team:2")
+    publish(1, audience="team:2", topic="environment:8")
+    own = ids()[0]
+    assert missed(listener(), own - 1) == []
+    assert missed(listener(topics=frozenset({TOPIC})), own - 1) == [(own, "status")]
+
+
+def served(authenticate: Any, url: str) -> int:
+    """The status with which a stream is refused."""
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.sleep(60)
+        return {"type": "http.disconnect"}
+
+    async def ask() -> None:
+        scope = {"method": "GET", "headers": [], "query_string": b"topics=environment:7"}
+        await EventStream(LiveHub(url), authenticate)(scope, receive, send)
+
+    asyncio.run(asyncio.wait_for(ask(), 20))
+    assert json.dumps(sent[1]["body"].decode())
+    return int(sent[0]["status"])
+
+
+def test_a_stream_is_refused_for_a_moment_while_the_database_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def away(scope: Any) -> Audience | None:
+        raise OperationalError("connection refused")
+
+    assert served(away, "") == 503
