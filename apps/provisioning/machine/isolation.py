@@ -8,10 +8,11 @@ Which of them works is found out by really running a program in it. A `Sandbox` 
     /tmp                   a directory of its own on disk
     <runtime>              at its own path, read-only, with the interpreter it was made from
     /run/slipway           context.json, read-only
-    /proc /dev             of its own namespaces
+    /proc /dev             of its own namespaces; /dev/shm no larger than its memory
 
-Not hidden: the network, loopback ports and abstract sockets included, so each listening thing wants a secret. With
-Landlock paths stay those of the host, /tmp is closed (TMPDIR is set) and command lines of other processes are visible.
+Not hidden: the network, loopback ports included, so each listening thing wants a secret. With Landlock paths stay those
+of the host, /tmp is closed (TMPDIR is set), /dev/shm and command lines of other processes are visible. On top of each
+`entry` closes the kernel's keyrings and user namespaces, abstract sockets, and the ports of other services.
 """
 
 import glob
@@ -41,6 +42,8 @@ _ETC = (
 _DEVICES = ("/dev/nvidia*", "/dev/dri", "/dev/kfd")
 _ENTRY = Path(entry.__file__)
 _OOM_SCORE = 300
+# Of a service without a memory limit; what lies there is memory.
+_SHARED_MEMORY = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,8 @@ class Sandbox:
     read: tuple[Path, ...] = ()
     context: Path | None = None
     gitconfig: Path | None = None
+    port: int | None = None
+    memory_bytes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,7 @@ class Isolation:
     def command(self, sandbox: Sandbox, argv: list[str], *, processes: int | None = None) -> list[str]:
         """`argv` inside the sandbox. The caller sets the environment: it is passed on as it is."""
         options: dict[str, object] = {"uid": None, "processes": processes, "landlock": None, "oom_score": _OOM_SCORE}
-        options["directory"] = self.home_seen(sandbox.home)
+        options |= {"directory": self.home_seen(sandbox.home), "port": sandbox.port, "alone": self.mode == LANDLOCK}
         if self.mode == LANDLOCK:
             options["landlock"] = _landlock_rules(sandbox)
         if self.mode == BUBBLEWRAP_UID:
@@ -108,7 +113,9 @@ class Isolation:
         for directory in ("/etc", "/run"):
             arguments += ["--perms", "0755", "--dir", directory]
         arguments += _system_binds()
-        arguments += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--tmpfs", "/dev/shm"]  # noqa: S108
+        size = str(sandbox.memory_bytes or _SHARED_MEMORY)
+        arguments += ["--proc", "/proc", "--dev", "/dev"]
+        arguments += ["--perms", "1777", "--size", size, "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]  # noqa: S108
         arguments += ["--ro-bind-try", "/sys/devices/system/cpu", "/sys/devices/system/cpu"]
         for device in _devices():
             arguments += ["--dev-bind-try", device, device]

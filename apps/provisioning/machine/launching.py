@@ -28,6 +28,8 @@ def launch_describe(
         private=private,
         read=runtimes.read_paths(spec.runtime) if spec.runtime else (),
         context=context,
+        port=record.port,
+        memory_bytes=spec.memory_mb * 1024 * 1024 if spec.memory_mb else None,
     )
     seen = {
         "port": str(record.port),

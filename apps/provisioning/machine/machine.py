@@ -11,7 +11,7 @@ from typing import Any, TextIO
 from . import api
 from .bodies import runtime_spec, service_spec, volume_spec
 from .errors import Conflict, MachineError
-from .files import names_in, tree_remove
+from .files import names_in
 from .isolation import Isolation, isolation_detect
 from .layout import WORKSPACE, Layout
 from .limits import Limits
@@ -23,6 +23,7 @@ from .sandboxes import Sandboxes
 from .services import Services
 from .supervisor import Supervisor
 from .tokens import secret_load, token_make, token_workspace
+from .trees import tree_remove
 from .volumes import Volumes
 
 VERSION = "1"

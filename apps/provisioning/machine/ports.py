@@ -3,9 +3,9 @@
 import random
 import socket
 
+from .entry import SERVICE_PORTS
 from .errors import MachineError
 
-_FIRST, _LAST = 20_000, 32_000
 _random = random.SystemRandom()
 
 
@@ -25,7 +25,7 @@ def port_allocate(taken: set[int], *, preferred: int | None = None) -> int:
     if preferred and preferred not in taken and port_free(preferred):
         return preferred
     for _attempt in range(500):
-        port = _random.randint(_FIRST, _LAST)
+        port = _random.choice(SERVICE_PORTS)
         if port not in taken and port_free(port):
             return port
     raise MachineError("No loopback port is free for another service.", code="machine:no-port")

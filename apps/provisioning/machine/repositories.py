@@ -8,8 +8,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from .errors import InvalidRequest, MachineError
-from .files import directory_private, text_write, tree_remove
+from .files import directory_private, text_write
 from .sandboxes import Sandboxes
+from .trees import tree_remove
 
 CLONE_SECONDS = 600
 _SCP_LIKE = re.compile(r"git@[A-Za-z0-9][A-Za-z0-9.-]*:(?!/)[^\s]+\Z")

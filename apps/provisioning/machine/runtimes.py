@@ -22,9 +22,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .errors import InvalidRequest, MachineError, NotFound
-from .files import directory_private, json_read, json_write, names_in, tree_remove
+from .files import directory_private, json_read, json_write, names_in
 from .isolation import interpreter
 from .layout import DIGEST, Layout
+from .trees import tree_remove
 
 BUILD_SECONDS = 1800
 _PYTHON = re.compile(r"3\.\d{1,2}(\.\d{1,2})?\Z")

@@ -12,7 +12,7 @@ from typing import Any
 
 from .cgroups import Group
 from .errors import Conflict, InvalidRequest, MachineError, NotFound, ShuttingDown
-from .files import directory_private, json_write, names_in, tree_remove
+from .files import directory_private, json_write, names_in
 from .health import service_answers
 from .launching import launch_describe
 from .layout import Layout, name_checked
@@ -25,6 +25,7 @@ from .runtimes import Runtimes
 from .sandboxes import Sandboxes
 from .shim import service_end_leftovers
 from .supervisor import Supervisor, program_name
+from .trees import tree_remove
 from .volumes import Volumes
 
 STOPPED_BY_REQUEST = "Stopped."

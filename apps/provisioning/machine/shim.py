@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from .cgroups import Group
-from .files import directory_private, json_read, json_write, tree_remove
+from .files import directory_private, json_read, json_write
 from .processes import (
     boot_id,
     descendants,
@@ -32,6 +32,7 @@ from .processes import (
     processes_kill,
     processes_marked,
 )
+from .trees import tree_remove
 
 FINAL = 91  # Exit status that tells supervisord not to start the service again.
 CRASHES_MAX = 5

@@ -10,19 +10,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .errors import InvalidRequest, NotFound
-from .files import (
-    directory_private,
-    json_read,
-    json_write,
-    names_in,
-    tree_owner_set,
-    tree_remove,
-    tree_rests_remove,
-    tree_used_bytes,
-)
+from .files import directory_private, json_read, json_write, names_in
 from .layout import Layout, name_checked
 from .repositories import repository_checked, repository_clone, repository_folder
 from .sandboxes import Sandboxes
+from .trees import tree_owner_set, tree_remove, tree_rests_remove, tree_used_bytes
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from apps.provisioning.machine.errors import InvalidRequest
-from apps.provisioning.machine.files import tree_remove, tree_used_bytes
+from apps.provisioning.machine.trees import tree_remove, tree_used_bytes
 from apps.provisioning.machine.repositories import repository_checked, repository_folder
 
 
