@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 RENEW_EVERY = 5.0
 LOOK_EVERY = 1.0
+LOGS_EVERY = 0.2
 TICK = 0.05
 REST = 1.0
 GRACE = 20.0
@@ -238,18 +239,22 @@ class Agent:
         connections.close_all()
 
     def _watch(self) -> None:
+        looked_at = -LOOK_EVERY
         while not self.stopping.is_set():
-            self._look_once()
-            self.stopping.wait(LOOK_EVERY)
+            only_logs = time.monotonic() - looked_at < LOOK_EVERY
+            if not only_logs:
+                looked_at = time.monotonic()
+            self._look_once(only_logs=only_logs)
+            self.stopping.wait(LOGS_EVERY)
         connections.close_all()
 
-    def _look_once(self) -> None:
+    def _look_once(self, *, only_logs: bool = False) -> None:
         assert self.lease is not None
         if self.services is None:
             self.services = ServiceWatch(machine=self.machine, lease=self.lease, clock=time.monotonic)
         try:
             close_old_connections()
-            self.services.look()
+            self.services.look(only_logs=only_logs)
         except LeaseLost:
             self.stop()
         except DatabaseError as error:
