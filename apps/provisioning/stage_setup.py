@@ -36,6 +36,9 @@ from apps.provisioning.terraform_sandbox import (
 Phase = Literal["plan", "apply", "refresh"]
 Command = dict[str, Any]
 
+# The agent may be killed in the middle of an apply; the provider waits for the next one, which adopts what runs.
+AGENT_PATIENCE_S = 60
+
 
 @dataclass(frozen=True)
 class StageSetup:
@@ -82,7 +85,11 @@ class StageSetup:
     def _agent(self, token: str) -> dict[str, str]:
         if self.sandbox.agent_socket is None:
             return {}
-        return {"SLIPWAY_AGENT_SOCKET": str(self.sandbox.agent_socket.resolve()), "SLIPWAY_AGENT_TOKEN": token}
+        return {
+            "SLIPWAY_AGENT_SOCKET": str(self.sandbox.agent_socket.resolve()),
+            "SLIPWAY_AGENT_TOKEN": token,
+            "SLIPWAY_AGENT_PATIENCE_S": str(AGENT_PATIENCE_S),
+        }
 
     def _commands(self, configuration: str, mirrors: Mapping[Path, Sequence[str]]) -> tuple[list[Command], Any]:
         """(commands without their sandbox, where to remember that init was done)."""
@@ -107,6 +114,9 @@ class StageSetup:
         yield from self.engine.visible
         yield from mirrors
         yield from self.sandbox.readable
+        if self.sandbox.agent_socket is not None:
+            # Its directory: the socket itself would be the one of an agent that may be restarted meanwhile.
+            yield self.sandbox.agent_socket.resolve().parent
         # Not there yet when a plan starts; what shows it comes after what made it.
         yield self.plan or self.stage_dir / "plan.bin"
 
@@ -114,8 +124,6 @@ class StageSetup:
         found = [self.work]
         if scratch is not None:
             found.append(scratch)
-        if self.sandbox.agent_socket is not None and self.sandbox.agent_socket.exists():
-            found.append(self.sandbox.agent_socket.resolve())
         return found
 
 

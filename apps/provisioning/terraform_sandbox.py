@@ -38,6 +38,7 @@ SANDBOX_TMP = "/tmp"  # noqa: S108
 class SandboxSpec:
     """`plugins` is the mirror with the local provider; `mode` "auto" takes the strongest that works on this machine.
 
+    `agent_socket` lies in a directory of its own, which is shown: a restarted agent makes a new socket there.
     `hidden` are directories to cover even where a system directory holds them (the portal's data under /usr, say).
     """
 

@@ -3,12 +3,17 @@
 import http.client
 import json
 import socket
+import time
 from typing import Any
 from urllib.parse import quote
 
 CONNECT_TIMEOUT_S = 10.0
 READ_TIMEOUT_S = 60.0
 LAST_LINES = 30
+# How long to ask again while nobody answers: an agent that was killed or upgraded is back within seconds. The portal
+# sets SLIPWAY_AGENT_PATIENCE_S to more; somebody at a terminal wants to hear of it soon.
+PATIENCE_S = 3.0
+AGAIN_S = 0.25
 
 
 class AgentError(Exception):
@@ -51,9 +56,10 @@ class _UnixConnection(http.client.HTTPConnection):
 class AgentClient:
     """One environment's view of the agent; the token says which environment. Safe to use from several threads."""
 
-    def __init__(self, socket_path: str, token: str):
+    def __init__(self, socket_path: str, token: str, patience_s: float = PATIENCE_S):
         self.socket_path = socket_path
         self._token = token
+        self._patience_s = patience_s
 
     def get(self, *path: str) -> dict[str, Any] | None:
         """The object, or None where the agent has none (which Terraform plans to create again)."""
@@ -78,31 +84,47 @@ class AgentClient:
     def _request(
         self, method: str, path: tuple[str, ...], *, body: dict[str, Any] | None = None, timeout: float = READ_TIMEOUT_S
     ) -> dict[str, Any] | None:
-        connection = _UnixConnection(self.socket_path, timeout)
+        """One request, made again while nobody answers: the agent may be restarted in the middle of an apply.
+
+        All of them say how something is to be, so that a request whose answer was lost does no harm twice.
+        """
         target = "/v1/" + "/".join(quote(part, safe="") for part in path)
+        payload = None if body is None else json.dumps(body).encode()
+        deadline = time.monotonic() + self._patience_s
+        while True:
+            begun = time.monotonic()
+            try:
+                return _answer(*self._exchange(method, target, payload, timeout))
+            except TimeoutError:
+                raise AgentUnreachable(
+                    "The machine agent did not answer in time",
+                    f"{method} {target} took longer than {timeout:.0f} s. What it began may still complete: try again.",
+                ) from None
+            except (OSError, http.client.HTTPException) as error:
+                # It was there until a moment ago: its successor gets its time from now on.
+                if time.monotonic() - begun > 1.0:
+                    deadline = time.monotonic() + self._patience_s
+                if time.monotonic() < deadline:
+                    time.sleep(AGAIN_S)
+                    continue
+                raise AgentUnreachable(
+                    "The machine agent cannot be reached",
+                    f"{method} {target} on {self.socket_path}: {error or type(error).__name__}. "
+                    "Is the agent running, and may this user open its socket?",
+                ) from None
+
+    def _exchange(self, method: str, target: str, payload: bytes | None, timeout: float) -> tuple[int, bytes]:
+        """(status, content) of one try."""
         headers = {"Authorization": f"Bearer {self._token}", "Accept": "application/json", "Connection": "close"}
-        payload = None
-        if body is not None:
-            payload = json.dumps(body).encode()
+        if payload is not None:
             headers["Content-Type"] = "application/json"
+        connection = _UnixConnection(self.socket_path, timeout)
         try:
             connection.request(method, target, body=payload, headers=headers)
             response = connection.getresponse()
-            content = response.read()
-        except TimeoutError:
-            raise AgentUnreachable(
-                "The machine agent did not answer in time",
-                f"{method} {target} took longer than {timeout:.0f} s. What it began may still complete: try again.",
-            ) from None
-        except (OSError, http.client.HTTPException) as error:
-            raise AgentUnreachable(
-                "The machine agent cannot be reached",
-                f"{method} {target} on {self.socket_path}: {error or type(error).__name__}. "
-                "Is the agent running, and may this user open its socket?",
-            ) from None
+            return response.status, response.read()
         finally:
             connection.close()
-        return _answer(response.status, content)
 
 
 def _answer(status: int, content: bytes) -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ from tf.schema import Attribute, Schema
 from tf.types import String
 
 from slipway_provider import ADDRESS
-from slipway_provider.client import AgentClient
+from slipway_provider.client import PATIENCE_S, AgentClient
 from slipway_provider.kinds import Runtime, Service, Volume
 
 
@@ -50,7 +50,7 @@ class SlipwayProvider:
                     f'Set {name} in the provider "slipway" block, or SLIPWAY_AGENT_{name.upper()} in the environment.',
                 )
         if isinstance(socket_path, str) and isinstance(token, str):
-            self.client = AgentClient(socket_path, token)
+            self.client = AgentClient(socket_path, token, _patience(os.environ.get("SLIPWAY_AGENT_PATIENCE_S", "")))
 
     def get_data_sources(self) -> list[type]:
         return []
@@ -63,3 +63,10 @@ class SlipwayProvider:
 
     def new_resource(self, kind: type) -> Any:
         return kind(self)
+
+
+def _patience(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return PATIENCE_S
