@@ -12,7 +12,8 @@ from portal.up.places import Places
 from portal.up.process import ProcessIdentity, log_tail, record_read, record_write, session_end, spawn
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
-STEADY_SECONDS = 60.0
+# Longer than anything takes that dies at its start: what was killed after that comes back at once.
+STEADY_SECONDS = 15.0
 
 
 @dataclass
