@@ -20,6 +20,7 @@ from apps.catalog.services import module_archive_extract
 from apps.core.correlation import correlation_id
 from apps.core.crypto import decrypt_json, encrypt_json
 from apps.provisioning.agent.layout import WorkspaceFolder, workspace_folder
+from apps.provisioning.agent.settling import Settling
 from apps.provisioning.agent.shipping import Redactor, build_log_ship, state_restore, state_ship
 from apps.provisioning.engine import Engine, PlanOptions
 from apps.provisioning.failures import REPLANNED, failure_code
@@ -68,6 +69,7 @@ class ChangeRun:
         self.handle: StageHandle | None = None
         self.cancel_sent = self.kill_sent = self.never_began = False
         self.state_seen: tuple[int, int] | None = None
+        self.settling: tuple[Settling, StageResult] | None = None
 
     def tick(self) -> bool:
         """Do what can be done now without waiting; True when the change has ended or waits for a person."""
@@ -81,7 +83,7 @@ class ChangeRun:
         if status == Status.PLANNED:
             return self._begin_apply()
         if status == Status.APPLYING:
-            return self._tick_stage("apply", self._applied)
+            return self._tick_settling() if self.settling else self._tick_stage("apply", self._applied)
         if not self.change.is_active:
             self.folder.forget_change(self.change.pk)
         return True
@@ -205,7 +207,9 @@ class ChangeRun:
                 change_step(self.change, fence=self.agent.lease.fence, step=self.change.step, done=done, total=total)
 
     def _record_commands(self, result: StageResult) -> None:
-        CommandRecord.objects.bulk_create(
+        """Once each, although an agent that was killed before it could close the change has recorded them already."""
+        known = set(CommandRecord.objects.filter(change=self.change).values_list("name", "started_at"))
+        found = [
             CommandRecord(
                 change=self.change,
                 name=command.name,
@@ -214,7 +218,8 @@ class ChangeRun:
                 exit_code=command.exit_code,
             )
             for command in result.commands
-        )
+        ]
+        CommandRecord.objects.bulk_create(row for row in found if (row.name, row.started_at) not in known)
 
     # From planning to planned, and on --------------------------------------------------------------------------------
 
@@ -285,8 +290,19 @@ class ChangeRun:
 
     def _applied(self, result: StageResult) -> bool:
         if not result.ok:
-            return self._end_badly(result, "apply")
+            settling = Settling(self.agent.machine, str(self.workspace.pk), self.folder.work)
+            self.settling = (settling, result)
+            return False
         return self._succeed()
+
+    def _tick_settling(self) -> bool:
+        """The change ends when the machine is as the state says, so that what is offered next finds no surprise."""
+        assert self.settling is not None
+        settling, result = self.settling
+        if not settling.done():
+            return False
+        self.settling = None
+        return self._end_badly(result, "apply")
 
     def _succeed(self) -> bool:
         destroyed = self.change.kind == Change.Kind.DESTROY

@@ -20,6 +20,7 @@ from django.db import close_old_connections, connections
 from django.db.models.functions import Now
 
 from apps.provisioning.agent.change_run import AgentContext, ChangeRun
+from apps.provisioning.agent.leftovers import changes_forget_ended
 from apps.provisioning.agent.watch import ServiceWatch
 from apps.provisioning.engine import Engine
 from apps.provisioning.exceptions import LeaseLost
@@ -38,6 +39,7 @@ LOGS_EVERY = 0.2
 TICK = 0.05
 REST = 1.0
 GRACE = 20.0
+FORGET_EVERY = 60.0
 
 
 class AlreadyRunning(Exception):
@@ -58,6 +60,7 @@ class Agent:
         self.runs: dict[object, ChangeRun] = {}
         self.lease: Lease | None = None
         self.services: ServiceWatch | None = None
+        self.forgot_at = -FORGET_EVERY
 
     def stop(self) -> None:
         self.stopping.set()
@@ -123,6 +126,9 @@ class Agent:
         for key, run in list(self.runs.items()):
             if self._tick(run):
                 del self.runs[key]
+        if time.monotonic() - self.forgot_at >= FORGET_EVERY:
+            self.forgot_at = time.monotonic()
+            changes_forget_ended(self.root)
         return bool(self.runs)
 
     def _take(self, change: Change) -> None:

@@ -8,6 +8,7 @@ import contextlib
 import json
 import logging
 import os
+import select
 import socket
 import socketserver
 import sys
@@ -23,6 +24,7 @@ from .errors import InvalidRequest, MachineError, NotFound
 BODY_LIMIT = 8 * 1024 * 1024
 _CONNECTIONS = 64
 logger = logging.getLogger(__name__)
+_serving = threading.local()
 
 # (method, path parts, body, authorization header) to (status, answer or None for no content).
 Dispatch = Callable[[str, list[str], Any, str | None], tuple[int, dict[str, Any] | None]]
@@ -85,6 +87,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             body = self._body()
             parts = [part for part in self.path.partition("?")[0].split("/") if part]
+            _serving.connection = self.connection
             status, answer = self.server.dispatch(self.command, parts, body, self.headers.get("Authorization"))
         except MachineError as error:
             status, answer = error.status, error.problem()
@@ -137,6 +140,23 @@ class _Handler(BaseHTTPRequestHandler):
 
     def version_string(self) -> str:
         return "slipway-machine"
+
+
+def client_gone() -> bool:
+    """Whether the client of the request that this thread serves has closed its end: a provider that was killed.
+
+    What it asked for would come up when nobody records it any more. False in threads that serve no request.
+    """
+    connection = getattr(_serving, "connection", None)
+    if connection is None:
+        return False
+    # Asked first, because a socket with a time-out waits for it in spite of MSG_DONTWAIT.
+    poll = select.poll()
+    try:
+        poll.register(connection, select.POLLIN)
+        return bool(poll.poll(0)) and connection.recv(1, socket.MSG_PEEK) == b""
+    except (OSError, ValueError):
+        return True
 
 
 def no_route() -> NotFound:

@@ -4,7 +4,7 @@ import contextlib
 import fcntl
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -21,6 +21,7 @@ from .owners import Owners
 from .runtimes import Runtimes
 from .sandboxes import Sandboxes
 from .services import Services
+from .settling import services_settle
 from .supervisor import Supervisor
 from .tokens import secret_load, token_make, token_workspace
 from .trees import tree_remove
@@ -140,6 +141,10 @@ class Machine:
                 if killed:
                     logger.warning("ended %d processes of services that an earlier supervisor left", len(killed))
             return self.services.resume()
+
+    def settle_services(self, workspace_id: str, known: Mapping[str, bool]) -> list[str]:
+        """After a change that was cut off: end what its state does not know to run (`known`: name to running)."""
+        return services_settle(self.services, workspace_id, known)
 
     def environment_token(self, workspace_id: str) -> str:
         return token_make(self._secret, workspace_id)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from .api import client_gone
 from .cgroups import Group
 from .errors import Conflict, InvalidRequest, MachineError, NotFound, ShuttingDown
 from .files import directory_private, json_write, names_in
@@ -114,6 +115,14 @@ class Services:
             tree_remove(self._directory(workspace_id, name))
             with contextlib.suppress(OSError):
                 self.layout.services(workspace_id).rmdir()
+
+    def stop(self, workspace_id: str, name: str, reason: str) -> None:
+        """Stop the service and record that it is not wanted running."""
+        with self._locks[workspace_id, name]:
+            record = self.record(workspace_id, name)
+            if record:
+                record.spec = replace(record.spec, running=False)
+                self._stop(record, reason)
 
     def using_volume(self, workspace_id: str, volume: str) -> list[str]:
         wanted = f"{workspace_id}/{volume}"
@@ -302,6 +311,11 @@ class Services:
         pause = 0.05
         while True:
             self._may_start()
+            if client_gone():
+                problem = MachineError("Whoever asked for the service is gone.", code="machine:abandoned")
+                if started:
+                    self._start_failed(record, problem)
+                raise problem
             state = state_read(directory, record.generation)
             if state["phase"] == "running" and service_answers(record.port, record.spec.health_path, record.secret):
                 self._healthy(record, [record.generation, state["restarts"]])
