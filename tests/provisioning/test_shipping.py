@@ -95,3 +95,20 @@ def test_a_link_planted_by_a_module_is_not_followed(lease: Lease, workspace: Wor
     (work / "terraform.tfstate").symlink_to(other)
     assert not state_ship(lease=lease, workspace=workspace, change=None, path=work / "terraform.tfstate")
     assert not StateVersion.objects.exists()
+
+
+@pytest.mark.parametrize("torn", ['{"lineage": "l", "ser', "", "[]"])
+def test_a_torn_state_is_replaced_before_terraform_reads_it(
+    lease: Lease, workspace: Workspace, tmp_path: Path, torn: str
+) -> None:
+    path = tmp_path / "terraform.tfstate"
+    path.write_text(torn)
+    state_restore(workspace=workspace, path=path)
+    assert not path.exists()
+    path.write_text(json.dumps({"lineage": "l", "serial": 3}))
+    whole = path.read_bytes()
+    assert state_ship(lease=lease, workspace=workspace, change=None, path=path)
+    path.write_text(torn)
+    state_restore(workspace=workspace, path=path)
+    assert path.read_bytes() == whole
+    assert path.with_suffix(".torn").read_text() == torn

@@ -5,6 +5,7 @@ crash between two files nor two agents at once lose or repeat a line.
 """
 
 import hashlib
+import os
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
@@ -174,9 +175,15 @@ def state_ship(*, lease: Lease, workspace: Workspace, change: Change | None, pat
 
 
 def state_restore(*, workspace: Workspace, path: Path) -> None:
-    """Put the newest shipped state back where the machine has lost its own."""
-    if path.exists():
+    """Put the newest shipped state back where the machine has lost its own, or a kill has torn it.
+
+    Terraform writes its state in place. The torn file is kept beside it; what it knew and no version does is found
+    again by name.
+    """
+    if state_read(path.parent) is not None:
         return
+    if os.path.lexists(path):
+        path.replace(path.with_suffix(".torn"))
     newest = state_newest(workspace.pk)
     if newest is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
