@@ -32,6 +32,11 @@ def up(data: Path) -> int:
         if not lock.wait(ENDING_SECONDS):
             plain(f"It did not end within {ENDING_SECONDS} s; see {places.logs}.")
             return 1
+    if (places.data / "restoring").exists():
+        lock.release()
+        raise SettingError(
+            f"SLIPWAY_DATA: a restore into {places.data} was cut off; empty the folder and restore again."
+        )
     try:
         sockets = portal_sockets_bind(options.bind, options.port)
     except AddressUnusable as error:

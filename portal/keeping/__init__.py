@@ -1,0 +1,1 @@
+"""Backup and restore of a whole portal: databases, keys, Terraform's states and people's files."""
