@@ -20,6 +20,7 @@ RULES = (
     ),
     _rule("provisioning:invalid-input", r"invalid value for variable|invalid value for input variable"),
     _rule("provisioning:provider-missing", r"failed to query available provider|failed to install provider"),
+    _rule("provisioning:terraform-lost", r"plugin did not respond|GRPCProvider\)\.\w+ request was cancelled"),
     _rule("provisioning:plan-stale", r"saved plan is stale|plan file can no longer be applied"),
     _rule("provisioning:engine-mismatch", r"plan file was created by|unsupported terraform core version"),
 )
@@ -41,14 +42,19 @@ OF_MACHINE = {
 }
 
 
-def failure_code(text: str) -> str:
-    """The stable code for the diagnostics of a failed stage."""
+# Terraform or its provider was killed.
+LOST = "provisioning:terraform-lost"
+
+
+def failure_code(text: str, *, exit_code: int | None = None) -> str:
+    """The stable code for the diagnostics of a failed stage, and the exit code of its last command."""
     if (told := MACHINE_CODE.search(text)) and told[1] in OF_MACHINE:
         return OF_MACHINE[told[1]]
     for rule in RULES:
         if rule.pattern.search(text):
             return rule.code
-    return "provisioning:terraform"
+    # Without a word, by a signal: somebody or the kernel ended it.
+    return LOST if not text and (exit_code or 0) > 128 else "provisioning:terraform"
 
 
 REPLANNED = frozenset({"provisioning:plan-stale", "provisioning:engine-mismatch"})

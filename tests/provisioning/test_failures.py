@@ -14,12 +14,21 @@ from apps.provisioning.failures import OF_MACHINE, RULES, failure_code
         ("Service app: no\n\nCode: machine:service-ended", "provisioning:early-exit"),
         ("write terraform.tfstate: no space left on device", "provisioning:disk-full"),
         ("Error: Saved plan is stale", "provisioning:plan-stale"),
+        (
+            "Request cancelled\nThe plugin6.(*GRPCProvider).ApplyResourceChange request was cancelled.",
+            "provisioning:terraform-lost",
+        ),
         ("Something nobody has seen before", "provisioning:terraform"),
         ("A log line that says Code: machine:clone-failed in its middle", "provisioning:terraform"),
     ],
 )
 def test_a_failure_has_a_stable_code(text: str, code: str) -> None:
     assert failure_code(text) == code
+
+
+def test_terraform_that_was_killed_says_nothing() -> None:
+    assert failure_code("", exit_code=137) == "provisioning:terraform-lost"
+    assert failure_code("", exit_code=1) == "provisioning:terraform"
 
 
 def test_there_are_words_for_every_code() -> None:

@@ -23,7 +23,7 @@ from apps.provisioning.agent.layout import WorkspaceFolder, workspace_folder
 from apps.provisioning.agent.settling import Settling
 from apps.provisioning.agent.shipping import Redactor, build_log_ship, state_restore, state_ship
 from apps.provisioning.engine import Engine, PlanOptions
-from apps.provisioning.failures import REPLANNED, failure_code
+from apps.provisioning.failures import LOST, REPLANNED, failure_code
 from apps.provisioning.leases import Lease
 from apps.provisioning.machine import Machine
 from apps.provisioning.models import Change, CommandRecord, Workspace
@@ -331,7 +331,10 @@ class ChangeRun:
         stage = self.folder.stage(self.change.pk, phase, self.attempt)
         found = [item for item in stage_diagnostics(stage) if item.severity == "error"]
         detail = self.redact("\n\n".join(f"{item.summary}\n{item.detail}".strip() for item in found))
-        code = failure_code(detail)
+        code = failure_code(detail, exit_code=result.exit_code)
+        if code == LOST and phase == "plan":
+            # Nothing had been changed yet.
+            return self._plan_again()
         if code in REPLANNED and phase == "apply":
             return self._plan_again()
         summary = self.redact(found[0].summary) if found else f"Terraform ended with exit code {result.exit_code}."
