@@ -73,6 +73,8 @@ class EmbeddedPostgres:
             "listen_addresses": "",
             "unix_socket_directories": str(self.sockets),
             "unix_socket_permissions": "0700",
+            # In the data directory: /dev/shm is open to every process of this user, notebooks without bubblewrap too.
+            "dynamic_shared_memory_type": "mmap",
             "jit": "off",
             "max_connections": "150",
             "log_line_prefix": "%m [%p] ",

@@ -1,7 +1,8 @@
 """The machine's HTTP/1.1 JSON API on a unix socket (0600 in a private directory).
 
 Terraform and its provider run as the agent's own user, so nobody else needs to connect; what a caller may touch is
-decided by its environment token alone.
+decided by its environment token alone. Services have no business here: where they can reach the socket all the same
+(Landlock does not hide it), they are turned away before they can take the place of somebody who waits.
 """
 
 import contextlib
@@ -11,6 +12,7 @@ import os
 import select
 import socket
 import socketserver
+import struct
 import sys
 import threading
 from collections.abc import Callable
@@ -36,11 +38,12 @@ class ApiServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
     daemon_threads = True
     request_queue_size = 64
 
-    def __init__(self, path: Path, dispatch: Dispatch) -> None:
+    def __init__(self, path: Path, dispatch: Dispatch, *, turned_away: Callable[[int], bool]) -> None:
         if len(os.fsencode(path)) > 107:
             raise ValueError(f"{path} is too long for a unix socket (107 bytes): choose a shorter data directory")
         self.path = path
         self.dispatch = dispatch
+        self.turned_away = turned_away
         self._slots = threading.BoundedSemaphore(_CONNECTIONS)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         # The caller holds the machine's lock: a socket that is there was left by an agent that is gone.
@@ -59,6 +62,10 @@ class ApiServer(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         self.shutdown()
         self.server_close()
         self.path.unlink(missing_ok=True)
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        pid = struct.unpack("3i", request.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
+        return not self.turned_away(pid)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self._slots.acquire()

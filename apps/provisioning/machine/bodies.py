@@ -94,6 +94,10 @@ def service_spec(body: Any) -> ServiceSpec:
         or not command[0]
     ):
         fields.problems.append("command: a list of texts is needed")
+    elif any("{secret}" in part for part in command):
+        fields.problems.append(
+            "command: {secret} would stand in the process list for all to read; give it in secret_environment"
+        )
     running = fields.body.get("running", True)
     if not isinstance(running, bool):
         fields.problems.append("running: true or false is needed")

@@ -5,11 +5,13 @@ import fcntl
 import logging
 import threading
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
 from . import api
 from .bodies import runtime_spec, service_spec, volume_spec
+from .disk import DiskWatch
 from .errors import Conflict, MachineError
 from .files import names_in
 from .isolation import Isolation, isolation_detect
@@ -18,6 +20,8 @@ from .limits import Limits
 from .logs import log_read
 from .observing import ServiceObservation
 from .owners import Owners
+from .processes import is_below
+from .records import ServiceRecord
 from .runtimes import Runtimes
 from .sandboxes import Sandboxes
 from .services import Services
@@ -49,12 +53,14 @@ class Machine:
         isolation: str | None = None,
         limits: str | None = None,
         allow_file_repositories: bool = False,
+        disk_reserve_bytes: int | None = None,
     ) -> None:
         self.layout = Layout(root.absolute())
         self.socket_path = socket_path.absolute()
         self.supervisor = Supervisor(self.layout)
         self._options = {"bwrap": bwrap, "isolation": isolation, "limits": limits}
         self._allow_file_repositories = allow_file_repositories
+        self._disk_reserve_bytes = disk_reserve_bytes
         self.runtimes = Runtimes(self.layout, uv=uv)
         self._lock: TextIO | None = None
         self._server: api.ApiServer | None = None
@@ -90,16 +96,26 @@ class Machine:
                 volumes=self.volumes,
                 runtimes=self.runtimes,
             )
+            self.disk = DiskWatch(
+                self.layout.root,
+                records=self.services.records,
+                places=self._places,
+                limit=lambda record: self.volumes.limit_bytes(record.workspace_id, record.spec.volume),
+                stop=self.services.stop_full,
+                reserve_bytes=self._disk_reserve_bytes,
+            )
+            self.volumes.disk_short = self.disk.short
             self.volumes.rests_remove()
             self.runtimes.rests_remove()
             failed = self.resume_services()
-            self._server = api.ApiServer(self.socket_path, self._dispatch)
+            self._server = api.ApiServer(self.socket_path, self._dispatch, turned_away=self._is_service)
             self._server.start()
         except BaseException:
             self._lock_release()
             raise
         self._keeper = threading.Thread(target=self._keep, name="machine-keeper", daemon=True)
         self._keeper.start()
+        self.disk.start()
         return failed
 
     @property
@@ -120,6 +136,7 @@ class Machine:
         self._closing.set()
         if self._keeper:
             self._keeper.join(timeout=30)
+            self.disk.close()
         if self._server:
             self._server.close()
             self._server = None
@@ -150,7 +167,20 @@ class Machine:
         return token_make(self._secret, workspace_id)
 
     def observe(self) -> list[ServiceObservation]:
-        return self.services.observe()
+        """What every service is doing, and what its volume held when it was last measured."""
+        return [
+            replace(seen, disk_bytes=self.disk.used_bytes(seen.workspace_id, seen.service))
+            for seen in self.services.observe()
+        ]
+
+    def _is_service(self, pid: int) -> bool:
+        """Whether a process belongs to a service: all of them are below the supervisor, and stay there."""
+        return is_below(pid, self.supervisor.pid())
+
+    def _places(self, record: ServiceRecord) -> tuple[Path, Path]:
+        """Where a service can write: its volume, and its /tmp."""
+        volume = self.layout.volume(record.workspace_id, record.spec.volume.partition("/")[2])
+        return volume, self.layout.service(record.workspace_id, record.name) / "tmp"
 
     def log_tail(self, workspace_id: str, service: str, offset: str = "") -> tuple[str, str]:
         """New whole log lines after `offset` (opaque, "" for the beginning), and the offset to ask with next time."""

@@ -15,10 +15,11 @@ from .shim import CRASH_WINDOW_S, CRASHES_MAX
 
 @dataclass(frozen=True)
 class ServiceObservation:
-    """One look at one service. `status` is running, starting, stopped, crashed or out_of_memory.
+    """One look at one service. `status` is running, starting, stopped, crashed, out_of_memory or out_of_disk.
 
     `started_at` is in seconds since the epoch; `oom_kills` counts processes ended for want of memory since the service
-    was last started, while it may go on; `memory_limit_bytes` is None without a limit.
+    was last started, while it may go on; `memory_limit_bytes` is None without a limit. `disk_bytes` are those of its
+    volume, None while they have not been measured.
     """
 
     workspace_id: str
@@ -32,6 +33,7 @@ class ServiceObservation:
     cpu_seconds: float = 0.0
     started_at: float | None = None
     oom_kills: int = 0
+    disk_bytes: int | None = None
 
 
 def state_read(directory: Path, generation: int) -> dict[str, Any]:

@@ -86,6 +86,18 @@ def descendants(pid: int) -> list[ProcessStat]:
     return found
 
 
+def is_below(pid: int, ancestor: int | None) -> bool:
+    """Whether `pid` is `ancestor` or was started, however indirectly, by it."""
+    for _level in range(1000):
+        if pid == ancestor:
+            return True
+        found = process_stat(pid)
+        if found is None or found.parent <= 1:
+            return found is not None and found.parent == ancestor
+        pid = found.parent
+    return False
+
+
 def memory_proportional(stat: ProcessStat) -> int:
     """Bytes of a process with pages shared by forks counted in parts; its resident size where that is not readable."""
     try:

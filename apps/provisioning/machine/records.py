@@ -10,6 +10,11 @@ from .files import json_read, json_write
 from .layout import Layout
 
 
+def secret_new() -> str:
+    """43 characters that open one service until it is started by another request."""
+    return secrets.token_urlsafe(32)
+
+
 @dataclass(frozen=True)
 class ServiceSpec:
     """What a caller wants of a service. `memory_mb` is MiB, `cpu` counts cores, None means no limit."""
@@ -46,7 +51,7 @@ class ServiceRecord:
     workspace_id: str
     name: str
     spec: ServiceSpec
-    secret: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+    secret: str = field(default_factory=secret_new)
     port: int = 0
     generation: int = 0
     suspended: str | None = None

@@ -16,7 +16,7 @@ import sys
 import sysconfig
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -105,12 +105,15 @@ class Runtimes:
         for digest in names_in(self.layout.runtimes / "references"):
             self.delete(workspace_id, digest)
 
-    def unreferenced_remove(self, *, keep: int = 5) -> list[str]:
-        """Delete runtimes no environment refers to, all but the `keep` most recently built; returns their digests."""
+    def unreferenced_remove(self, *, keep: int = 5, used: Collection[str] = ()) -> list[str]:
+        """Delete runtimes no environment refers to, all but the `keep` most recently built and those in `used`.
+
+        Returns their digests.
+        """
         found = [
             digest
             for digest in names_in(self.layout.runtimes)
-            if DIGEST.match(digest) and not names_in(self._references(digest))
+            if DIGEST.match(digest) and digest not in used and not names_in(self._references(digest))
         ]
         found.sort(key=lambda digest: self.path(digest).stat().st_mtime, reverse=True)
         for digest in found[keep:]:

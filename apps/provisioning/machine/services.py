@@ -21,7 +21,7 @@ from .limits import Limits
 from .logs import log_last_lines
 from .observing import ServiceObservation, exit_words, memory_words, service_observe, state_read
 from .ports import port_allocate
-from .records import ServiceRecord, ServiceSpec, record_load, record_save
+from .records import ServiceRecord, ServiceSpec, record_load, record_save, secret_new
 from .runtimes import Runtimes
 from .sandboxes import Sandboxes
 from .shim import service_end_leftovers
@@ -75,6 +75,8 @@ class Services:
                 record_save(self.layout, record)
                 self.context_sync(workspace_id)
             elif record.spec.running:
+                if known:  # Whoever had access before a stop or a change of hands keeps nothing that opens it.
+                    record.secret = secret_new()
                 self._start(record, home)
             else:
                 self._stop(record, STOPPED_BY_REQUEST)
@@ -173,7 +175,25 @@ class Services:
                     failed.append(f"{current.workspace_id}/{current.name}")
         return failed
 
+    def stop_full(self, record: ServiceRecord, reason: str) -> None:
+        """End a service that fills the disk, unless it was changed or ended meanwhile."""
+        lock = self._locks[record.workspace_id, record.name]
+        if not lock.acquire(timeout=0.5):
+            # Somebody waits for its first answer: its end is told to them, and its start given up.
+            directory = self._directory(record.workspace_id, record.name)
+            service_end_leftovers(directory, f"{record.workspace_id}/{record.name}")
+            return
+        try:
+            current = self.record(record.workspace_id, record.name)
+            if current and current.wanted and not current.failed and current.generation == record.generation:
+                current.failed = {"status": "out_of_disk", "reason": reason}
+                self._stop(current, reason)
+        finally:
+            lock.release()
+
     def _resume_one(self, record: ServiceRecord) -> None:
+        if record.failed:
+            return  # It was ended for a reason that a person has to see to.
         state = state_read(self._directory(record.workspace_id, record.name), record.generation)
         if self.supervisor.answers():
             if state["alive"]:

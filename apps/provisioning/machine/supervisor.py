@@ -61,6 +61,7 @@ class Supervisor:
 
     def __init__(self, layout: Layout) -> None:
         self.layout = layout
+        self.log_megabytes = 10
         self.directory = layout.supervisor
         self.exclusive = threading.RLock()
 
@@ -254,7 +255,7 @@ class Supervisor:
             f"stopwaitsecs={STOP_SECONDS + 5}",
             "redirect_stderr=true",
             f"stdout_logfile={_escaped(self.layout.log(workspace_id, service))}",
-            "stdout_logfile_maxbytes=10MB",
+            f"stdout_logfile_maxbytes={self.log_megabytes}MB",
             "stdout_logfile_backups=2",
         ]
         return "\n".join(lines) + "\n"

@@ -5,11 +5,12 @@ import os
 import tempfile
 import threading
 from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from .errors import InvalidRequest, NotFound
+from .errors import InvalidRequest, MachineError, NotFound
 from .files import directory_private, json_read, json_write, names_in
 from .layout import Layout, name_checked
 from .repositories import repository_checked, repository_clone, repository_folder
@@ -31,6 +32,7 @@ class Volumes:
         self.layout = layout
         self.sandboxes = sandboxes
         self.allow_file_repositories = allow_file_repositories
+        self.disk_short: Callable[[], bool] = lambda: False  # Whether the disk is down to its reserve.
         self._locks: defaultdict[tuple[str, str], threading.Lock] = defaultdict(threading.Lock)
 
     def rests_remove(self) -> None:
@@ -44,6 +46,9 @@ class Volumes:
         Seed files and the repository go only into a new one. It appears in one step when it is complete.
         """
         path = self.path(workspace_id, name)
+        if self.disk_short() and not path.is_dir():
+            detail = "The machine's disk is full: destroy environments you no longer need, or tell a platform engineer."
+            raise MachineError(detail, code="machine:disk-full", status=422)
         if spec.repository:
             repository_checked(spec.repository, allow_file=self.allow_file_repositories)
         seeds = {_relative_checked(relative): text for relative, text in spec.files.items()}
@@ -74,13 +79,28 @@ class Volumes:
                 folder = repository_folder(spec.repository)
                 if (home / folder).exists():
                     raise InvalidRequest(f"The repository would be cloned into {folder!r}, which is also a seed file.")
-                commit = repository_clone(self.sandboxes, workspace_id, url=spec.repository, home=home, private=private)
+                commit = repository_clone(
+                    self.sandboxes,
+                    workspace_id,
+                    url=spec.repository,
+                    home=home,
+                    private=private,
+                    full=lambda: self._full(home, spec.size_limit_mb),
+                )
                 record["repository_commit"] = commit or None
             json_write(self._record(workspace_id, name), record)
             os.rename(home, self.path(workspace_id, name))
         except BaseException:
             tree_remove(home)
             raise
+
+    def _full(self, home: Path, size_limit_mb: int | None) -> str:
+        """Why no more may be written to a volume that is being filled; empty while there is room."""
+        if self.disk_short():
+            return "the machine's disk is full"
+        if size_limit_mb and tree_used_bytes(home) > size_limit_mb << 20:
+            return f"it is larger than the {size_limit_mb / 1024:g} GB of this environment"
+        return ""
 
     def get(self, workspace_id: str, name: str) -> dict[str, Any]:
         path = self.path(workspace_id, name)
@@ -95,6 +115,12 @@ class Volumes:
             "size_limit_mb": record.get("size_limit_mb"),
             "repository_commit": record.get("repository_commit"),
         }
+
+    def limit_bytes(self, workspace_id: str, volume_id: str) -> int | None:
+        """The most bytes a volume may hold, None without a limit."""
+        name = volume_id.partition("/")[2]
+        limit = (json_read(self._record(workspace_id, name)) or {}).get("size_limit_mb")
+        return int(limit) << 20 if limit else None
 
     def delete(self, workspace_id: str, name: str) -> None:
         """Delete the volume and all files in it; nothing to do when it is gone."""

@@ -114,7 +114,7 @@ class Service(AgentResource):
         "command", "environment", "secret_environment", "volume", "runtime", "running", "cpu", "memory_mb",
         "health_path", "health_timeout_s", "app_port",
     )  # fmt: skip
-    COMPUTED_AGAIN = ("status", "port", "address", "isolation")
+    COMPUTED_AGAIN = ("status", "port", "address", "secret", "isolation")
     ATTRIBUTES: ClassVar[list[Attribute]] = [
         Attribute("id", String(), "`<environment>/<name>`", computed=True),
         Attribute("name", String(), "Unique in the environment", required=True, requires_replace=True),
@@ -137,10 +137,12 @@ class Service(AgentResource):
         Attribute("health_path", String(), "Path that answers below 400 when it is ready", optional=True),
         Attribute("health_timeout_s", Number(), "Seconds it may take to get ready", optional=True),
         Attribute("app_port", Number(), "A fixed port instead of a free one", optional=True),
-        Attribute("status", String(), "running, starting, stopped, crashed or out_of_memory", computed=True),
+        Attribute(
+            "status", String(), "running, starting, stopped, crashed, out_of_memory, out_of_disk", computed=True
+        ),
         Attribute("port", Number(), "Port on the loopback interface", computed=True),
         Attribute("address", String(), "`127.0.0.1:<port>`", computed=True),
-        Attribute("secret", String(), "Random, stable for the service's life", computed=True, sensitive=True),
+        Attribute("secret", String(), "Random, a new one with every start asked for", computed=True, sensitive=True),
         Attribute("isolation", String(), "How it is kept apart from the rest of the machine", computed=True),
     ]
 
