@@ -42,6 +42,7 @@ OF_MACHINE = {
 }
 
 
+UNKNOWN = "provisioning:terraform"
 # Terraform or its provider was killed.
 LOST = "provisioning:terraform-lost"
 
@@ -54,7 +55,7 @@ def failure_code(text: str, *, exit_code: int | None = None) -> str:
         if rule.pattern.search(text):
             return rule.code
     # Without a word, by a signal: somebody or the kernel ended it.
-    return LOST if not text and (exit_code or 0) > 128 else "provisioning:terraform"
+    return LOST if not text and (exit_code or 0) > 128 else UNKNOWN
 
 
 REPLANNED = frozenset({"provisioning:plan-stale", "provisioning:engine-mismatch"})

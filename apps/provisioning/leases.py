@@ -3,6 +3,7 @@
 import uuid
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 from django.db import transaction
 from django.db.models import F, Q
@@ -40,20 +41,35 @@ class Lease:
         )
 
 
-def lease_acquire(*, machine_name: str, take_over: bool = False) -> Lease | None:
+def lease_acquire(*, machine_name: str, holder: uuid.UUID | None = None) -> Lease | None:
     """Take the machine's lease if it is free or has run out, and with it every change that is going on there.
 
-    `take_over` is for an agent that knows the former holder is dead, because it holds the lock file of the machine.
+    `holder` names the folder an agent works in. Who holds the lock of that folder knows that an agent which held the
+    lease in its name before is dead, and need not wait; an agent of the same name in another folder does wait, because
+    Terraform may be running there.
     """
-    holder = uuid.uuid4()
+    holder = holder or uuid.uuid4()
     with transaction.atomic():
         machine, _ = Machine.objects.get_or_create(name=machine_name)
-        free = Machine.objects.filter(pk=machine.pk)
-        if not take_over:
-            free = free.filter(Q(holder=None) | Q(expires_at=None) | Q(expires_at__lt=Now()))
+        free = Machine.objects.filter(pk=machine.pk).filter(
+            Q(holder=None) | Q(holder=holder) | Q(expires_at=None) | Q(expires_at__lt=Now())
+        )
         if not free.update(holder=holder, fence=F("fence") + 1, expires_at=Now() + LEASE, seen_at=Now()):
             return None
         machine.refresh_from_db()
         begun = (Change.Status.PLANNING, Change.Status.PLANNED, Change.Status.APPLYING)
         Change.objects.filter(machine=machine, status__in=begun).update(fence=machine.fence)
         return Lease(machine.pk, holder, machine.fence)
+
+
+def holder_of_folder(root: Path) -> uuid.UUID:
+    """The name under which agents of this folder hold leases; made once. For whoever has the folder's lock."""
+    path = root / "holder"
+    try:
+        return uuid.UUID(path.read_text().strip())
+    except (FileNotFoundError, ValueError):
+        made = uuid.uuid4()
+        draft = path.with_suffix(".new")
+        draft.write_text(str(made))
+        draft.rename(path)
+        return made

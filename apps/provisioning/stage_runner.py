@@ -27,6 +27,8 @@ from typing import IO, Any
 
 PR_SET_PDEATHSIG = 1
 RETRY_S = 0.05
+# Longer than any outcome: a stage has three commands.
+RESERVED = 4096
 PLAN_LIMIT = 512 * 1024 * 1024
 
 
@@ -101,7 +103,7 @@ class Runner:
             out = files.enter_context(open(self.path(command["stdout"]), "ab"))
             err = files.enter_context(open(self.path(f"{label}.err"), "ab"))
             code = self.start_and_wait(command["argv"], out, err)
-        with open(self.path(f"{label}.exit"), "w") as file:
+        with contextlib.suppress(OSError), open(self.path(f"{label}.exit"), "w") as file:
             file.write(f"{code}\n")
         self.outcomes.append(
             {"name": command["name"], "exit_code": code, "started_at": started, "finished_at": time.time()}
@@ -155,8 +157,7 @@ class Runner:
             os.rename(self.path(f"{target}.new"), self.path(target))
             os.unlink(source)
         except OSError as error:
-            with open(self.path("runner.err"), "a") as file:
-                file.write(f"Error: the plan cannot be kept: {error}\n")
+            self.complain(f"the plan cannot be kept: {error}")
             return 1
         return 0
 
@@ -183,7 +184,7 @@ class Runner:
             "type": "slipway_step",
             "step": name,
         }
-        with open(self.path("log.jsonl"), "a") as file:
+        with contextlib.suppress(OSError), open(self.path("log.jsonl"), "a") as file:
             file.write(json.dumps(line) + "\n")
 
     def finish(self, code: int) -> None:
@@ -191,7 +192,27 @@ class Runner:
             "exit_code": code, "cancelled": self.cancelled, "commands": self.outcomes, "planned":
             len(self.stage["commands"]), "finished_at": time.time(),
         }  # fmt: skip
-        write_atomically(self.path("exit"), json.dumps(outcome))
+        text = json.dumps(outcome)
+        try:
+            with open(self.path("exit.new"), "r+") as file:
+                # Into the room that was reserved; blanks may follow JSON.
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.rename(self.path("exit.new"), self.path("exit"))
+        except OSError:
+            write_atomically(self.path("exit"), text)
+
+    def reserve(self) -> None:
+        """Room for the outcome, so that a disk that Terraform found full can still be told how it ended."""
+        with contextlib.suppress(OSError), open(self.path("exit.new"), "w") as file:
+            file.write(" " * RESERVED)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def complain(self, problem: str) -> None:
+        with contextlib.suppress(OSError), open(self.path("runner.err"), "a") as file:
+            file.write(f"Error: {problem}\n")
 
 
 def die_with_parent() -> None:
@@ -263,6 +284,7 @@ def main(directory: str) -> int:
     if not claim(directory):
         return 3
     runner = Runner(directory)
+    runner.reserve()
     signal.signal(signal.SIGINT, runner.cancel)
     signal.signal(signal.SIGTERM, runner.cancel)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
@@ -271,8 +293,7 @@ def main(directory: str) -> int:
         code = runner.run()
     except Exception as error:
         code = 70
-        with open(runner.path("runner.err"), "a") as file:
-            file.write(f"Error: {type(error).__name__}: {error}\n")
+        runner.complain(f"{type(error).__name__}: {error}")
     finally:
         if runner.stage["scratch"]:
             shutil.rmtree(runner.stage["scratch"], ignore_errors=True)

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from typing import Any
 from apps.provisioning.masking import masked, secrets_in
 
 STATE = "terraform.tfstate"
+ERRORED = "errored.tfstate"
+DUMP = b"Emergency state dump"
 LIMIT = 256 * 1024 * 1024
 # Older engines leave what only a provider's schema marks unmarked in the state.
 TELLING = re.compile(
@@ -40,20 +42,55 @@ class StateFile:
 
 def state_read(work: Path) -> StateFile | None:
     """The state; None where there is none or it is just being written. A link put there by a module is not followed."""
+    return _state_parse(_file_read(work / STATE))
+
+
+def state_rescue(work: Path, logs: Iterable[Path] = ()) -> StateFile | None:
+    """What Terraform could save when it could not write its state (a full disk), if it is newer than the state file.
+
+    Terraform (1.x, `backend/local`) truncates the state before it writes it, so that a write that fails leaves half of
+    one; it then writes `errored.tfstate`, and where that fails too, prints the state as a line of its JSON log.
+    """
+    found = [state for path in logs for state in _states_dumped(path)]
+    if (errored := _state_parse(_file_read(work / ERRORED))) is not None:
+        found.append(errored)
+    present = state_read(work)
+    newest = max(found, key=lambda state: state.serial, default=None)
+    if newest is None or (present and present.lineage == newest.lineage and present.serial > newest.serial):
+        return None
+    return newest
+
+
+def _file_read(path: Path) -> bytes | None:
     try:
-        fd = os.open(work / STATE, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError:
         return None
     with os.fdopen(fd, "rb") as file:
         status = os.fstat(fd)
         if not stat.S_ISREG(status.st_mode) or status.st_size > LIMIT:
             return None
-        content = file.read()
+        return file.read()
+
+
+def _state_parse(content: bytes | None) -> StateFile | None:
+    if not content:
+        return None
     try:
         data = json.loads(content)
     except ValueError:
         return None
     return StateFile(content, data) if isinstance(data, dict) else None
+
+
+def _states_dumped(log: Path) -> Iterator[StateFile]:
+    """States among the lines of a JSON log: {"@message": "Emergency state dump", "state": {...}}."""
+    content = _file_read(log) or b""
+    for line in content.splitlines() if DUMP in content else ():
+        entry = _state_parse(line) if DUMP in line else None
+        if entry and isinstance(entry.data.get("state"), dict) and "lineage" in entry.data["state"]:
+            state = entry.data["state"]
+            yield StateFile(json.dumps(state, indent=2).encode(), state)
 
 
 def resources_from_state(state: dict[str, Any], *, secrets: Iterable[str] = ()) -> list[dict[str, Any]]:
@@ -85,6 +122,18 @@ def outputs_from_state(state: dict[str, Any], *, mask: bool = False) -> dict[str
         value, sensitive = entry.get("value"), bool(entry.get("sensitive"))
         found[name] = {"value": masked(value, sensitive, secrets=known) if mask else value, "sensitive": sensitive}
     return found
+
+
+def outputs_to_store(state: dict[str, Any], *, secrets: Iterable[str] = ()) -> dict[str, dict[str, Any]]:
+    """{name: {value, sensitive, shown}}, to be kept encrypted; `shown` is what people may see.
+
+    An output that nobody marked may still repeat a secret, so it is masked by value as well.
+    """
+    known = {*secrets, *state_secrets(state)}
+    return {
+        name: entry | {"shown": masked(entry["value"], entry["sensitive"], secrets=known)}
+        for name, entry in outputs_from_state(state).items()
+    }
 
 
 def state_secrets(state: dict[str, Any]) -> set[str]:

@@ -60,7 +60,7 @@ def test_an_agent_without_the_lease_ships_nothing(lease: Lease, change: Change, 
     path = tmp_path / "plan" / "log.jsonl"
     path.parent.mkdir()
     path.write_text("one\n")
-    lease_acquire(machine_name="box", take_over=True)
+    lease_acquire(machine_name="box", holder=lease.holder)
     with pytest.raises(LeaseLost):
         ship(lease, change, path)
     assert not LogLine.objects.exists()

@@ -21,9 +21,9 @@ from apps.core.correlation import correlation_id
 from apps.core.crypto import decrypt_json, encrypt_json
 from apps.provisioning.agent.layout import WorkspaceFolder, workspace_folder
 from apps.provisioning.agent.settling import Settling
-from apps.provisioning.agent.shipping import Redactor, build_log_ship, state_restore, state_ship
+from apps.provisioning.agent.shipping import Redactor, build_log_ship, state_restore, state_ship, state_store
 from apps.provisioning.engine import Engine, PlanOptions
-from apps.provisioning.failures import LOST, REPLANNED, failure_code
+from apps.provisioning.failures import LOST, REPLANNED, UNKNOWN, failure_code
 from apps.provisioning.leases import Lease
 from apps.provisioning.machine import Machine
 from apps.provisioning.models import Change, CommandRecord, Workspace
@@ -33,13 +33,15 @@ from apps.provisioning.stage import PlanMismatch, StageHandle, StageResult, stag
 from apps.provisioning.stage_setup import Phase
 from apps.provisioning.terraform_log import log_line_parse
 from apps.provisioning.terraform_sandbox import SandboxSpec
-from apps.provisioning.terraform_state import outputs_from_state, resources_from_state, state_read
+from apps.provisioning.terraform_state import outputs_to_store, resources_from_state, state_read, state_rescue
 from apps.provisioning.transitions import change_fail, change_step, change_transition
 
 log = logging.getLogger(__name__)
 
 Status = Change.Status
 MOST_REPLANS = 3
+# Less than a plan or a state may need.
+FULL_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class ChangeRun:
         self.redact = Redactor([self.values.get("slipway_secrets", {}), *self._sensitive_inputs()])
         self.attempt = self._last_attempt()
         self.handle: StageHandle | None = None
-        self.cancel_sent = self.kill_sent = self.never_began = False
+        self.cancel_sent = self.kill_sent = self.never_began = self.troubled = False
         self.state_seen: tuple[int, int] | None = None
         self.settling: tuple[Settling, StageResult] | None = None
 
@@ -91,16 +93,18 @@ class ChangeRun:
     # From queued to planning -----------------------------------------------------------------------------------------
 
     def _begin(self) -> bool:
-        self.change.fence = self.agent.lease.fence
-        Change.objects.filter(pk=self.change.pk, status=Status.QUEUED).update(fence=self.agent.lease.fence)
-        begun = change_transition(
-            self.change,
-            Status.PLANNING,
-            fence=self.agent.lease.fence,
-            engine=self.agent.engine.kind,
-            engine_version=self.agent.engine.version,
-            step="Planning",
-        )
+        """Only while the lease is ours: an agent that slept through its end must not begin beside the next one."""
+        with transaction.atomic():
+            self.agent.lease.check()
+            Change.objects.filter(pk=self.change.pk, status=Status.QUEUED).update(fence=self.agent.lease.fence)
+            begun = change_transition(
+                self.change,
+                Status.PLANNING,
+                fence=self.agent.lease.fence,
+                engine=self.agent.engine.kind,
+                engine_version=self.agent.engine.version,
+                step="Planning",
+            )
         return not begun
 
     def _start_stage(self, phase: Phase) -> None:
@@ -328,6 +332,8 @@ class ChangeRun:
                 "provisioning:terraform-lost",
                 "Terraform was ended from outside; what it had finished is in the state.",
             )
+            if self._disk_full():
+                return self._fail("provisioning:disk-full", "No space is left on the machine's disk.")
         stage = self.folder.stage(self.change.pk, phase, self.attempt)
         found = [item for item in stage_diagnostics(stage) if item.severity == "error"]
         detail = self.redact("\n\n".join(f"{item.summary}\n{item.detail}".strip() for item in found))
@@ -339,11 +345,23 @@ class ChangeRun:
             return self._plan_again()
         summary = self.redact(found[0].summary) if found else f"Terraform ended with exit code {result.exit_code}."
         return self._fail(code, summary, detail)
+        if code == UNKNOWN and self._disk_full():
+            # Where nothing can be written, nobody can write down why.
+            code = "provisioning:disk-full"
 
     def _fail(self, code: str, summary: str, detail: str = "") -> bool:
         with transaction.atomic():
             self._store_state()
             change_fail(self.change, code=code, summary=summary, detail=detail, fence=self.agent.lease.fence)
+    @property
+    def terraform_runs(self) -> bool:
+        return self.handle is not None and self.handle.alive()
+
+    def close(self) -> None:
+        """After something broke: keep what Terraform had done, forget plan and values."""
+        self.folder.forget_change(self.change.pk)
+        self._ship_state()
+
         self.folder.forget_change(self.change.pk)
         return True
 
@@ -357,12 +375,17 @@ class ChangeRun:
     def _store_state(self) -> None:
         """What the state says now: resources to show, outputs to open the application with."""
         self._ship_state()
-        state = state_read(self.folder.work)
+        stage = self.folder.stage(self.change.pk, "apply", self.attempt)
+        state = state_rescue(self.folder.work, [stage / "log.jsonl"])
+        if state is not None:
+            # It could not be written; the next change begins by putting it in its place.
+            state_store(lease=self.agent.lease, workspace=self.workspace, change=self.change, state=state)
+        state = state or state_read(self.folder.work)
         if state is None:
             return
         fields: dict[str, Any] = {
             "resources": resources_from_state(state.data, secrets=self.redact.secrets),
-            "outputs": encrypt_json(outputs_from_state(state.data)),
+            "outputs": encrypt_json(outputs_to_store(state.data, secrets=self.redact.secrets)),
             "engine": self.agent.engine.kind,
         }
         if self.change.status == Status.APPLYING or self.change.kind == Change.Kind.CREATE:
@@ -374,6 +397,9 @@ class ChangeRun:
     def _sensitive_inputs(self) -> list[Any]:
         variables = self.interface.get("variables", [])
         return [self.values.get(v["name"]) for v in variables if v.get("sensitive")]
+
+    def _disk_full(self) -> bool:
+        return shutil.disk_usage(self.folder.root).free < FULL_BYTES
 
     def _last_attempt(self) -> int:
         """Planning again makes a new pair of stage folders; after a restart the newest counts."""

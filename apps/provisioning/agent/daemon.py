@@ -4,6 +4,7 @@ It may be killed at any moment. Terraform and the services go on; the next agent
 attaches to what runs and ends nothing that it did not start.
 """
 
+import errno
 import logging
 import os
 import shutil
@@ -24,10 +25,11 @@ from apps.provisioning.agent.leftovers import changes_forget_ended
 from apps.provisioning.agent.watch import ServiceWatch
 from apps.provisioning.engine import Engine
 from apps.provisioning.exceptions import LeaseLost
-from apps.provisioning.leases import Lease, lease_acquire
+from apps.provisioning.leases import Lease, holder_of_folder, lease_acquire
 from apps.provisioning.machine import Machine
 from apps.provisioning.machine.errors import Conflict
 from apps.provisioning.models import Change, Workspace
+from apps.provisioning.placing import changes_place_waiting
 from apps.provisioning.terraform_sandbox import SandboxSpec
 from apps.provisioning.transitions import change_fail
 
@@ -39,6 +41,7 @@ LOGS_EVERY = 0.2
 TICK = 0.05
 REST = 1.0
 GRACE = 20.0
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 FORGET_EVERY = 60.0
 
 
@@ -58,6 +61,7 @@ class Agent:
         self.stopping = threading.Event()
         self.woken = threading.Event()
         self.runs: dict[object, ChangeRun] = {}
+        self.placed_at = -REST
         self.lease: Lease | None = None
         self.services: ServiceWatch | None = None
         self.forgot_at = -FORGET_EVERY
@@ -116,6 +120,10 @@ class Agent:
     def _advance(self) -> bool:
         """Pick up new changes and tick all; True while any is going on."""
         assert self.lease is not None
+        if time.monotonic() - self.placed_at >= REST:
+            # What no worker has placed because the queue is down or empty.
+            self.placed_at = time.monotonic()
+            changes_place_waiting()
         changes = Change.objects.filter(
             machine_id=self.lease.machine_id,
             status__in=(Change.Status.QUEUED, Change.Status.PLANNING, Change.Status.PLANNED, Change.Status.APPLYING),
@@ -154,14 +162,21 @@ class Agent:
             return run.tick()
         except (DatabaseError, LeaseLost):
             raise
-        except OSError as error:
+        except Exception as error:
+            if run.terraform_runs:
+                # Nothing else may begin in its folder: the change ends when Terraform has.
+                if not run.troubled:
+                    log.exception("change %s goes on without being followed until Terraform ends", run.change.pk)
+                run.troubled = True
+                return False
             log.exception("change %s", run.change.pk)
-            code = "provisioning:disk-full" if error.errno == 28 else "provisioning:machine"
-            change_fail(run.change, code=code, summary=f"The machine could not go on: {error.strerror or error}")
-            return True
-        except Exception:
-            log.exception("change %s", run.change.pk)
-            self._errored(run.change)
+            with suppress(Exception):
+                run.close()
+            if isinstance(error, OSError):
+                code = "provisioning:disk-full" if error.errno in DISK_FULL else "provisioning:machine"
+                change_fail(run.change, code=code, summary=f"The machine could not go on: {error.strerror or error}")
+            else:
+                self._errored(run.change)
             return True
 
     def _errored(self, change: Change) -> None:
@@ -204,15 +219,18 @@ class Agent:
     # Beside the loop -------------------------------------------------------------------------------------------------
 
     def _wait_for_lease(self) -> Lease | None:
-        """The folder's lock is ours, so a lease of this machine held by anyone else is a dead agent's."""
+        """The folder's lock is ours, so a lease held in its name is a dead agent's."""
+        holder, told = holder_of_folder(self.root), False
         while not self.stopping.is_set():
             try:
-                lease = lease_acquire(machine_name=self.name, take_over=True)
+                if lease := lease_acquire(machine_name=self.name, holder=holder):
+                    return lease
+                if not told:
+                    log.warning("another agent called %s works in another folder; waiting for it to end", self.name)
+                    told = True
             except DatabaseError as error:
                 log.warning("waiting for the database: %s", str(error).splitlines()[0])
-                time.sleep(1)
-            else:
-                return lease
+            self.stopping.wait(1)
         return None
 
     def _purge_destroyed(self) -> None:

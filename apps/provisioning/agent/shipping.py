@@ -20,7 +20,7 @@ from apps.provisioning.leases import Lease
 from apps.provisioning.models import Change, LogCursor, LogLine, StateVersion, Workspace
 from apps.provisioning.registry import log_callbacks, state_callbacks
 from apps.provisioning.selectors import state_newest
-from apps.provisioning.terraform_state import state_read
+from apps.provisioning.terraform_state import ERRORED, StateFile, state_read, state_rescue
 
 READ_AT_ONCE = 256 * 1024
 LONGEST_LINE = 4000
@@ -156,8 +156,10 @@ def build_log_ship(
 def state_ship(*, lease: Lease, workspace: Workspace, change: Change | None, path: Path) -> bool:
     """Store the state file as a new version if it is one; True when it was new."""
     state = state_read(path.parent)
-    if state is None:
-        return False
+    return state is not None and state_store(lease=lease, workspace=workspace, change=change, state=state)
+
+
+def state_store(*, lease: Lease, workspace: Workspace, change: Change | None, state: StateFile) -> bool:
     with transaction.atomic():
         lease.check()
         version, created = StateVersion.objects.get_or_create(
@@ -175,19 +177,28 @@ def state_ship(*, lease: Lease, workspace: Workspace, change: Change | None, pat
 
 
 def state_restore(*, workspace: Workspace, path: Path) -> None:
-    """Put the newest shipped state back where the machine has lost its own, or a kill has torn it.
+    """Put the newest shipped state back where the machine has lost its own, or a kill or a full disk has torn it.
 
     Terraform writes its state in place. The torn file is kept beside it; what it knew and no version does is found
-    again by name.
+    again by name. Raises OSError where the disk is full: then nothing may begin.
     """
-    if state_read(path.parent) is not None:
-        return
-    if os.path.lexists(path):
+    present = state_read(path.parent)
+    if present is None and os.path.lexists(path):
         path.replace(path.with_suffix(".torn"))
     newest = state_newest(workspace.pk)
     if newest is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(".restoring")
-        temporary.touch(mode=0o600)
-        temporary.write_bytes(decrypt(bytes(newest.cipher)))
-        temporary.rename(path)
+        older = present and present.lineage == newest.lineage and present.serial < newest.serial
+        if present is None or older:
+            _state_write(path, decrypt(bytes(newest.cipher)))
+    elif rescued := state_rescue(path.parent):
+        _state_write(path, rescued.content)
+    path.with_name(ERRORED).unlink(missing_ok=True)
+
+
+def _state_write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".restoring")
+    temporary.unlink(missing_ok=True)
+    temporary.touch(mode=0o600)
+    temporary.write_bytes(content)
+    temporary.rename(path)
