@@ -177,7 +177,7 @@ def outputs_shown(workspace: Workspace | None) -> dict[str, Any]:
     if workspace is None:
         return {}
     return {
-        name: MASK if output.get("sensitive") else output.get("value")
+        name: MASK if output.get("sensitive") else output.get("shown", output.get("value"))
         for name, output in workspace_outputs(workspace).items()
     }
 

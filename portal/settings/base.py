@@ -223,6 +223,8 @@ AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_RESET_ON_SUCCESS = True
 AXES_LOCKOUT_CALLABLE = "apps.accounts.views.locked_out"
 AXES_VERBOSE = False
+# A password typed into the field of the name is not kept.
+AXES_USERNAME_CALLABLE = "apps.accounts.sign_in_names.name_counted"
 
 _tls = _portal.scheme == "https"
 SESSION_COOKIE_NAME = "__Host-slipway" if _tls else "slipway_session"

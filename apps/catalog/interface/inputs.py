@@ -10,8 +10,13 @@ from apps.catalog.interface.model import ModuleInterface, Validation, Variable
 from apps.catalog.interface.problems import did_you_mean
 from apps.catalog.interface.type_constraints import value_fit
 from apps.catalog.interface.values import EvaluationError, Unsupported, as_text
+from apps.core.redaction import holds_credentials
 
 REQUIRED = "This field is required."
+CREDENTIALS = (
+    "Leave the password out of the address: it would be stored in plain sight. Put it into an input that is marked as "
+    "secret instead."
+)
 
 # All inputs of an environment together, as JSON.
 MAX_TOTAL = 256 * 1024
@@ -78,11 +83,23 @@ def _take(variable: Variable, value: Any, values: dict[str, Any], errors: Errors
         # A few say enough: a list of a thousand wrong items is one mistake.
         errors[variable.name] = [str(problem) for problem in problems[:5]]
         return
+    if not variable.sensitive and _holds_credentials(fitted):
+        errors[variable.name] = [CREDENTIALS]
+        return
     options = variable.presentation.options
     if options and not any(type(fitted) is type(option.value) and fitted == option.value for option in options):
         errors[variable.name] = [f"Choose one of: {', '.join(option.label for option in options)}."]
         return
     values[variable.name] = fitted
+
+
+def _holds_credentials(value: Any) -> bool:
+    """An address with a password in a value that will be shown, logged and kept as it is."""
+    if isinstance(value, str):
+        return holds_credentials(value)
+    if isinstance(value, dict):
+        return any(map(_holds_credentials, value.values()))
+    return isinstance(value, list) and any(map(_holds_credentials, value))
 
 
 def _check_size(values: dict[str, Any], errors: Errors) -> None:

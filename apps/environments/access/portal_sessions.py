@@ -13,6 +13,8 @@ from django.conf import settings
 from django.contrib.auth import HASH_SESSION_KEY, SESSION_KEY
 from django.core.cache import cache
 
+from apps.core.crypto import KeyLost, decrypt, encrypt
+
 KEPT_SECONDS = 14 * 24 * 3600
 
 
@@ -23,14 +25,19 @@ def _name(digest: str) -> str:
 def portal_session_remember(session_key: str) -> str:
     """To be called where a ticket is issued; gives the `portal_session` of a `Person`."""
     digest = hashlib.sha256(session_key.encode()).hexdigest()
-    cache.set(_name(digest), session_key, timeout=KEPT_SECONDS)
+    # Encrypted: a session's key in the clear is as good as the person's password to whoever can read the cache.
+    cache.set(_name(digest), encrypt(session_key.encode()), timeout=KEPT_SECONDS)
     return digest
 
 
 def portal_session_lives(digest: str, user: Any) -> bool:
     """Whether that sign-in is still there, is of this user, and is from after the last change of password."""
-    session_key = cache.get(_name(digest))
-    if not session_key:
+    kept = cache.get(_name(digest))
+    if not kept:
+        return False
+    try:
+        session_key = decrypt(kept).decode()
+    except KeyLost:
         return False
     session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
     if str(session.get(SESSION_KEY, "")) != str(user.pk):

@@ -173,6 +173,10 @@ class ChangeRun:
             self.kill_sent = True
 
     def _ship(self, phase: str, *, whole: bool = False) -> None:
+        if phase == "apply":
+            # What a service was given, its program may say as it fails, and the provider repeats its last words.
+            own = self.agent.machine.services.records(str(self.workspace.pk))
+            self.redact.learn([[record.secret, record.spec.secret_environment] for record in own])
         stage = self.folder.stage(self.change.pk, phase, self.attempt)
         while entries := build_log_ship(
             lease=self.agent.lease,

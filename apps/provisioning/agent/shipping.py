@@ -4,18 +4,22 @@ A cursor row moves in the same transaction as the lines it stands for, under the
 crash between two files nor two agents at once lose or repeat a line.
 """
 
+import base64
 import hashlib
+import json
 import os
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 from django.db import transaction
 from django.db.models import Max
 from django.utils import timezone
 
 from apps.core.crypto import decrypt, encrypt
+from apps.core.redaction import MASK, text_redacted
 from apps.provisioning.leases import Lease
 from apps.provisioning.models import Change, LogCursor, LogLine, StateVersion, Workspace
 from apps.provisioning.registry import log_callbacks, state_callbacks
@@ -26,7 +30,6 @@ READ_AT_ONCE = 256 * 1024
 LONGEST_LINE = 4000
 # Shorter values stand in too many innocent places to be replaced.
 SHORTEST_SECRET = 6
-MASK = "••••••"
 
 
 class Line(NamedTuple):
@@ -52,18 +55,25 @@ class Redactor:
     def __call__(self, text: str) -> str:
         for secret in self.secrets:
             text = text.replace(secret, MASK)
-        return text
+        return text_redacted(text)
 
 
 def _strings(value: Any, into: set[str]) -> None:
     if isinstance(value, str):
-        into.add(value)
+        into |= _shapes(value)
     elif isinstance(value, dict):
         for item in value.values():
             _strings(item, into)
     elif isinstance(value, list | tuple):
         for item in value:
             _strings(item, into)
+
+
+def _shapes(secret: str) -> set[str]:
+    """A secret as a program may print it: as it is, line by line, as JSON, in an address, in base64."""
+    lines = {line.strip() for line in secret.splitlines()}
+    encoded = base64.b64encode(secret.encode()).decode().rstrip("=")
+    return {secret, *lines, json.dumps(secret)[1:-1], quote(secret, safe=""), encoded}
 
 
 def file_read_lines(path: Path, offset: int) -> tuple[list[str], int]:
