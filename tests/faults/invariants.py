@@ -29,6 +29,7 @@ def check(portal: PortalUnderFault, environment: Environment) -> None:
     status = portal.settled(environment)
     truth_told(portal, environment, status)
     state_kept(portal, environment)
+    secrets_gone(portal, environment)
     nothing_twice(portal, environment)
     audited_once(portal, environment)
     no_orphans(portal, environment)
@@ -105,8 +106,12 @@ def state_kept(portal: PortalUnderFault, environment: Environment) -> None:
     content = file.read_bytes()
     assert versions, "a state was never shipped"
     assert versions[-1]["digest"] == hashlib.sha256(content).hexdigest(), "the newest state was not shipped"
-    exist = {("slipway_volume", path.name) for path in (portal.agent_root / "volumes" / environment.id).glob("*")}
-    exist |= {("slipway_service", path.name) for path in (portal.agent_root / "services" / environment.id).glob("*")}
+    exist = {
+        (f"slipway_{kind}", path.name)
+        for kind in ("volume", "service")
+        for path in (portal.agent_root / f"{kind}s" / environment.id).glob("*")
+        if path.is_dir()
+    }
     change = portal.change(environment)
     if change and change["status"] == "applied":
         missing = exist - _resources(content)
@@ -130,6 +135,18 @@ def _decrypted(portal: PortalUnderFault, version: dict[str, Any]) -> bytes:
     shared = json.loads((portal.data / "run" / "environment.json").read_text())
     keys = [Fernet(key) for key in shared["SLIPWAY_KEYS"].split(",")]
     return MultiFernet(keys).decrypt(bytes(version["cipher"]))
+
+
+def secrets_gone(portal: PortalUnderFault, environment: Environment) -> None:
+    """Plans and values of changes that ended are removed from the machine."""
+    folder = portal.agent_root / "workspaces" / environment.id
+
+    def left() -> list[str]:
+        found = [*folder.glob("changes/*"), *folder.glob("work/terraform.tfvars.json"), *folder.glob("work/*.tfplan")]
+        return [str(path.relative_to(folder)) for path in found]
+
+    if portal.status(environment) != "awaiting_approval":
+        wait(lambda: not left(), PAGE_SECONDS, f"plans and values of {environment.name} are gone: {left()}", portal)
 
 
 def nothing_twice(portal: PortalUnderFault, environment: Environment) -> None:

@@ -112,20 +112,22 @@ class PortalUnderFault:
 
     # -- people
 
-    def call(self, method: str, path: str, body: object = None, *, who: str = "dana") -> tuple[int, dict[str, Any]]:
+    def call(
+        self, method: str, path: str, body: object = None, *, who: str = "dana", **headers: str
+    ) -> tuple[int, dict[str, Any]]:
         """One API request as a person. Raises OSError where the web process is gone."""
         if who not in self.tokens:
             self.tokens[who] = self.portal.token(who)
-        return self.portal.call(method, f"api/v1/{path}", body, self.tokens[who])
+        return self.portal.call(method, f"api/v1/{path}", body, self.tokens[who], **headers)
 
     def call_surely(
-        self, method: str, path: str, body: object = None, *, who: str = "dana", seconds: float = 40
+        self, method: str, path: str, body: object = None, *, who: str = "dana", seconds: float = 40, key: str = ""
     ) -> Any:
-        """The same until the portal answers, as a person does whose page would not load."""
+        """The same until the portal answers, as a person does whose page would not load. `key`: Idempotency-Key."""
         deadline = time.monotonic() + seconds
         while True:
             try:
-                status, answer = self.call(method, path, body, who=who)
+                status, answer = self.call(method, path, body, who=who, **({"Idempotency-Key": key} if key else {}))
             except OSError:
                 status, answer = 0, {}
             if status and status < 500:
@@ -138,7 +140,7 @@ class PortalUnderFault:
         name = name or f"fault {uuid.uuid4().hex[:8]}"
         inputs = {"python": os.path.realpath(sys._base_executable), **knobs}  # type: ignore[attr-defined]
         body = {"name": name, "team": team, "module": "quick", "inputs": inputs}
-        status, answer = self.call("POST", "environments/", body, who=who)
+        status, answer = self.call_surely("POST", "environments/", body, who=who, key=uuid.uuid4().hex)
         assert status == 201, answer
         return Environment(answer["id"], name, who, ["create"])
 
@@ -247,10 +249,10 @@ class PortalUnderFault:
 
         wait(begun, seconds, f"Terraform works on {resource} of {environment.name}", self)
 
-    def wait_exit(self, environment: Environment, phase: str, seconds: float = 60) -> None:
-        """Until the newest stage of that phase has left its exit file."""
+    def wait_exit(self, environment: Environment, phase: str, name: str = "exit", seconds: float = 60) -> None:
+        """Until the newest stage of that phase has left its exit file, or that of a command (`*-plan.exit`)."""
         wait(
-            lambda: any((stage / "exit").exists() for stage in self.stages(environment, phase)[-1:]),
+            lambda: any(list(stage.glob(name)) for stage in self.stages(environment, phase)[-1:]),
             seconds, f"the {phase} of {environment.name} has ended", self,
         )  # fmt: skip
 
@@ -308,8 +310,11 @@ class PortalUnderFault:
         found = [path for path in folder.glob(f"{phase}*") if path.is_dir()]
         return sorted(found, key=lambda path: int(path.name.partition("-")[2] or 1))
 
-    def runner(self, environment: Environment) -> Process | None:
-        """The detached runner of the stage that is going on."""
+    def runner(self, environment: Environment, seconds: float = 20) -> Process:
+        """The detached runner of the stage that is going on, waited for."""
+        return wait_for(lambda: self._runner(environment), seconds, "a stage runs", self)
+
+    def _runner(self, environment: Environment) -> Process | None:
         for phase in ("apply", "plan"):
             for stage in reversed(self.stages(environment, phase)):
                 try:
@@ -333,7 +338,7 @@ class PortalUnderFault:
         )
 
     def _below_runner(self, environment: Environment, wanted: Callable[[Process], bool]) -> Process | None:
-        runner = self.runner(environment)
+        runner = self._runner(environment)
         return next(filter(wanted, processes.descendants(runner.pid)), None) if runner else None
 
     def service(self, environment: Environment, seconds: float = 20) -> Process:
@@ -372,6 +377,8 @@ class PortalUnderFault:
 
     def close(self) -> None:
         """Ends the portal in order, then whatever a failed test left, then the folder."""
+        if self._sql is not None:
+            self._sql.close()
         process = self.portal.process
         assert process is not None
         if process.poll() is None:
