@@ -191,19 +191,24 @@ class PortalUnderFault:
 
     # -- rows
 
-    def rows(self, query: str, *arguments: Any) -> list[dict[str, Any]]:
-        """Rows over SQL, outside Django. The connection is made again where PostgreSQL was restarted."""
-        for attempt in (1, 2):
+    def rows(self, query: str, *arguments: Any, seconds: float = 30) -> list[dict[str, Any]]:
+        """Rows over SQL, outside Django. Asked again on a new connection while PostgreSQL is away."""
+        deadline = time.monotonic() + seconds
+        while True:
+            connection = self._sql
             try:
-                if self._sql is None:
+                if connection is None:
                     shared = json.loads((self.data / "run" / "environment.json").read_text())
-                    self._sql = psycopg.connect(shared["DATABASE_URL"], autocommit=True, row_factory=dict_row)
-                return self._sql.execute(query, arguments).fetchall()
+                    connection = psycopg.connect(shared["DATABASE_URL"], autocommit=True, row_factory=dict_row)
+                    self._sql = connection
+                return connection.execute(query, arguments).fetchall()
             except psycopg.OperationalError:
                 self._sql = None
-                if attempt == 2:
+                if connection is not None:
+                    connection.close()
+                if time.monotonic() > deadline:
                     raise
-        return []
+                time.sleep(0.2)
 
     def row(self, query: str, *arguments: Any) -> dict[str, Any] | None:
         return next(iter(self.rows(query, *arguments)), None)
