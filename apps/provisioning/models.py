@@ -1,6 +1,7 @@
 from typing import ClassVar
 
 from django.conf import settings
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import Q
 
@@ -205,6 +206,8 @@ class LogLine(models.Model):
     class Meta:
         ordering = ["number"]
         constraints = [models.UniqueConstraint(fields=["workspace", "stream", "number"], name="log_line_once")]
+        # Lines come in the order of their time, so that finding the old ones costs a few pages.
+        indexes = [BrinIndex(fields=["at"], name="log_line_at")]
 
     def __str__(self) -> str:
         return self.text

@@ -204,6 +204,81 @@ MLFLOW_SERVER_TOKEN = env.text(
     "MLFLOW_SERVER_TOKEN", default="", help="Bearer token with which the portal calls an MLflow server of your own."
 )
 
+# How long things are kept. The audit log, metering and the newest state of a workspace are kept for ever.
+KEEP_LOG_DAYS = env.integer(
+    "KEEP_LOG_DAYS",
+    default=30,
+    minimum=1,
+    maximum=36500,
+    help="Days for which lines of build and application logs are kept.",
+)
+KEEP_LOG_LINES = env.integer(
+    "KEEP_LOG_LINES",
+    default=200_000,
+    minimum=1000,
+    help="Most lines kept of each log of an environment, within these days.",
+)
+KEEP_STATE_DAYS = env.integer(
+    "KEEP_STATE_DAYS", default=30, minimum=1, maximum=36500, help="Days for which earlier Terraform states are kept."
+)
+KEEP_STATE_VERSIONS = env.integer(
+    "KEEP_STATE_VERSIONS", default=20, minimum=1, help="Terraform states of an environment kept whatever their age."
+)
+KEEP_COMMAND_DAYS = env.integer(
+    "KEEP_COMMAND_DAYS",
+    default=90,
+    minimum=1,
+    maximum=36500,
+    help="Days for which times of Terraform commands are kept.",
+)
+KEEP_RUN_FOLDER_HOURS = env.integer(
+    "KEEP_RUN_FOLDER_HOURS",
+    default=1,
+    maximum=8760,
+    help="Hours after which the agent removes what a kill left of a change.",
+)
+KEEP_UNUSED_RUNTIMES = env.integer(
+    "KEEP_UNUSED_RUNTIMES",
+    default=5,
+    help="Python environments that nobody uses, kept on each machine for the next launch.",
+)
+KEEP_SERVICE_LOG_MEGABYTES = env.integer(
+    "KEEP_SERVICE_LOG_MEGABYTES",
+    default=10,
+    minimum=1,
+    maximum=10_000,
+    help="Size at which a service's log file begins anew; two older ones are kept.",
+)
+KEEP_LIVE_EVENT_HOURS = env.integer(
+    "KEEP_LIVE_EVENT_HOURS",
+    default=24,
+    minimum=1,
+    help="Hours for which open pages can catch up with what they missed.",
+)
+KEEP_IDEMPOTENCY_HOURS = env.integer(
+    "KEEP_IDEMPOTENCY_HOURS",
+    default=48,
+    minimum=1,
+    help="Hours for which a repeated Idempotency-Key is answered the same.",
+)
+KEEP_NOTIFICATION_DAYS = env.integer(
+    "KEEP_NOTIFICATION_DAYS",
+    default=90,
+    minimum=1,
+    maximum=9000,
+    help="Days for which read messages are kept; unread ones four times as long.",
+)
+KEEP_SIGN_IN_DAYS = env.integer(
+    "KEEP_SIGN_IN_DAYS",
+    default=90,
+    minimum=1,
+    maximum=36500,
+    help="Days for which sign-ins, and tokens that expired or were revoked, are kept.",
+)
+SESSION_DAYS = env.integer(
+    "SESSION_DAYS", default=14, minimum=1, maximum=400, help="Days after which a person signs in again."
+)
+
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 AUTH_PASSWORD_VALIDATORS = [
@@ -231,7 +306,7 @@ SESSION_COOKIE_NAME = "__Host-slipway" if _tls else "slipway_session"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _tls
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
-SESSION_COOKIE_AGE = 60 * 60 * 24 * 14
+SESSION_COOKIE_AGE = 60 * 60 * 24 * SESSION_DAYS
 CSRF_COOKIE_NAME = "__Host-slipway-csrf" if _tls else "slipway_csrf"
 CSRF_FAILURE_VIEW = "apps.core.views.csrf_failure"
 SECURE_CONTENT_TYPE_NOSNIFF = True

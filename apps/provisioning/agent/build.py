@@ -25,6 +25,7 @@ def agent_build(*, root: Path) -> Agent:
     _provider_installer().install_mirror(plugins)
     socket_path = agent_socket(root)
     machine = Machine(root, socket_path=socket_path)
+    machine.supervisor.log_megabytes = settings.KEEP_SERVICE_LOG_MEGABYTES
     sandbox = SandboxSpec(plugins=plugins, agent_socket=socket_path, hidden=(settings.DATA_DIR,))
     return Agent(name=machine_name(), machine=machine, engine=engine, sandbox=sandbox)
 

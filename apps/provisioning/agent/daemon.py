@@ -21,6 +21,8 @@ from django.db import close_old_connections, connections
 from django.db.models.functions import Now
 
 from apps.provisioning.agent.change_run import AgentContext, ChangeRun
+from apps.provisioning.agent.housekeeping import EVERY as HOUSEKEEPING_EVERY
+from apps.provisioning.agent.housekeeping import Housekeeping
 from apps.provisioning.agent.leftovers import changes_forget_ended
 from apps.provisioning.agent.watch import ServiceWatch
 from apps.provisioning.engine import Engine
@@ -83,11 +85,13 @@ class Agent:
         listener.start()
         watcher = threading.Thread(target=self._watch, name="watch")
         keeper = threading.Thread(target=self._keep_lease, name="lease")
+        cleaner = threading.Thread(target=self._keep_house, daemon=True, name="housekeeping")
         try:
             self._renew()
             self._purge_destroyed()
             watcher.start()
             keeper.start()
+            cleaner.start()
             log.info("agent %s works with %s %s", self.name, self.engine.kind, self.engine.version)
             self._loop()
             if end_everything:
@@ -96,7 +100,7 @@ class Agent:
             log.error("%s; this agent ends", error)
         finally:
             self.stopping.set()
-            for thread in (watcher, keeper, listener):
+            for thread in (watcher, keeper, listener, cleaner):
                 if thread.ident:
                     thread.join(10)
             self.machine.close()
@@ -260,6 +264,19 @@ class Agent:
                 self.stop()
             except DatabaseError:
                 log.warning("the lease could not be renewed; trying again")
+        connections.close_all()
+
+    def _keep_house(self) -> None:
+        house = Housekeeping(root=self.root, machine=self.machine)
+        while not self.stopping.is_set():
+            try:
+                close_old_connections()
+                house.run()
+            except DatabaseError as error:
+                log.warning("the database does not answer: %s", str(error).splitlines()[0])
+            except Exception:
+                log.exception("the machine's folders could not be cleared of what nobody needs")
+            self.stopping.wait(HOUSEKEEPING_EVERY)
         connections.close_all()
 
     def _watch(self) -> None:
