@@ -22,6 +22,7 @@ if sys.version_info < (3, 11):  # noqa: UP036 - this file is the one that an old
 from assets import assets_ensure
 from browser import browser_ensure
 from packages import lock_make, packages_ensure
+from security import security_check
 from steps import PYTHON, ROOT, VENV, StepFailed, step, stop
 
 LINT = (
@@ -86,7 +87,7 @@ def _lint():
         except StepFailed as error:
             print(error, flush=True)
             failed += 1
-    return failed
+    return failed + security_check()
 
 
 def test(arguments, *, matrix):
@@ -103,7 +104,7 @@ def test(arguments, *, matrix):
         subprocess.run([PYTHON, "-m", "pytest", *run], cwd=ROOT, stdin=subprocess.DEVNULL).returncode for run in runs
     ]
     if failed:
-        print(f"{failed} of {len(LINT)} lint checks failed, see above.", flush=True)
+        print(f"{failed} of {len(LINT) + 1} lint checks failed, see above.", flush=True)
     return next(filter(None, codes), failed)
 
 

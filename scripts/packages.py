@@ -34,6 +34,28 @@ def packages_ensure(wanted):
     stamp_write(STAMP, {"level": wanted, "identity": identity, "home": str(VENV)})
 
 
+def tools_ensure():
+    """The environment of the security scanners, apart from ours; returns its folder."""
+    folder, lock = VENV / "tools" / "security", ROOT / "requirements-security.lock"
+    identity = digest(str(folder), lock)
+    if stamp_read(folder / "slipway.json").get("identity") == identity:
+        return folder
+    uv = VENV / "bin" / "uv"
+    shutil.rmtree(folder, ignore_errors=True)
+    run([uv, "venv", "--quiet", "--no-project", "--python", PYTHON, folder])
+    command = [uv, "pip", "sync", "--quiet", "--no-config", "--python", folder / "bin" / "python"]
+    command += ["--require-hashes", "--index-strategy", "unsafe-best-match", lock]
+    for number, environ in enumerate(attempts := _index_attempts(), 1):
+        try:
+            run(command, INDEX_HELP, env=environ)
+            break
+        except StepFailed:
+            if number == len(attempts):
+                raise
+    stamp_write(folder / "slipway.json", {"identity": identity})
+    return folder
+
+
 def _environment_usable(stamp):
     """Whether there is a working environment, made at this very path (its scripts name it) by this Python version."""
     if not PYTHON.exists() or stamp.get("home", str(VENV)) != str(VENV):
@@ -153,15 +175,18 @@ def _works(command):
 
 
 def lock_make():
-    """Resolves pyproject.toml anew and writes both locks, without naming the index they came from."""
+    """Resolves pyproject.toml anew and writes the locks, without naming the index they came from."""
     uv = VENV / "bin" / "uv"
-    for level, extra in (("run", []), ("dev", ["--group", "dev", "-c", LOCKS["run"].name])):
-        lock = LOCKS[level]
+    for lock, sources in (
+        (LOCKS["run"], ["pyproject.toml"]),
+        (LOCKS["dev"], ["pyproject.toml", "--group", "dev", "-c", LOCKS["run"].name]),
+        (ROOT / "requirements-security.lock", ["--group", "security"]),
+    ):
         with step(f"Resolving {lock.name}"):
             run(
                 [uv, "pip", "compile", "--quiet", "--no-config", "--upgrade", "--universal", "--generate-hashes"]
                 + ["--python-version", "3.11", "--no-header", "--no-emit-index-url", "--no-emit-find-links"]
-                + ["pyproject.toml", *extra, "-o", lock],
+                + [*sources, "-o", lock],
                 INDEX_HELP,
                 env=_index_attempts()[0],
             )
