@@ -16,7 +16,7 @@ test-all: ## the same with every case of the fault and isolation matrices; takes
 bench: ## measure, and write docs/reference/performance.md (ARGS="pages" for a part)
 	@$(BOOTSTRAP) bench $(ARGS)
 
-lint:  ## ruff, layers, types, templates
+lint:  ## ruff, layers, types, templates, security scanners
 	@$(BOOTSTRAP) lint
 
 lock:  ## resolve the dependencies in pyproject.toml anew
