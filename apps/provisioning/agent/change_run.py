@@ -332,12 +332,12 @@ class ChangeRun:
         if result.status == "lost":
             if phase == "plan" or self.never_began:
                 return self._plan_again()
+            if self._disk_full():
+                return self._fail("provisioning:disk-full", "No space is left on the machine's disk.")
             return self._fail(
                 "provisioning:terraform-lost",
                 "Terraform was ended from outside; what it had finished is in the state.",
             )
-            if self._disk_full():
-                return self._fail("provisioning:disk-full", "No space is left on the machine's disk.")
         stage = self.folder.stage(self.change.pk, phase, self.attempt)
         found = [item for item in stage_diagnostics(stage) if item.severity == "error"]
         detail = self.redact("\n\n".join(f"{item.summary}\n{item.detail}".strip() for item in found))
@@ -345,18 +345,14 @@ class ChangeRun:
         if code == LOST and phase == "plan":
             # Nothing had been changed yet.
             return self._plan_again()
+        if code == UNKNOWN and self._disk_full():
+            # Where nothing can be written, nobody can write down why.
+            code = "provisioning:disk-full"
         if code in REPLANNED and phase == "apply":
             return self._plan_again()
         summary = self.redact(found[0].summary) if found else f"Terraform ended with exit code {result.exit_code}."
         return self._fail(code, summary, detail)
-        if code == UNKNOWN and self._disk_full():
-            # Where nothing can be written, nobody can write down why.
-            code = "provisioning:disk-full"
 
-    def _fail(self, code: str, summary: str, detail: str = "") -> bool:
-        with transaction.atomic():
-            self._store_state()
-            change_fail(self.change, code=code, summary=summary, detail=detail, fence=self.agent.lease.fence)
     @property
     def terraform_runs(self) -> bool:
         return self.handle is not None and self.handle.alive()
@@ -366,6 +362,10 @@ class ChangeRun:
         self.folder.forget_change(self.change.pk)
         self._ship_state()
 
+    def _fail(self, code: str, summary: str, detail: str = "") -> bool:
+        with transaction.atomic():
+            self._store_state()
+            change_fail(self.change, code=code, summary=summary, detail=detail, fence=self.agent.lease.fence)
         self.folder.forget_change(self.change.pk)
         return True
 
@@ -398,12 +398,12 @@ class ChangeRun:
 
     # Small things ----------------------------------------------------------------------------------------------------
 
+    def _disk_full(self) -> bool:
+        return shutil.disk_usage(self.folder.root).free < FULL_BYTES
+
     def _sensitive_inputs(self) -> list[Any]:
         variables = self.interface.get("variables", [])
         return [self.values.get(v["name"]) for v in variables if v.get("sensitive")]
-
-    def _disk_full(self) -> bool:
-        return shutil.disk_usage(self.folder.root).free < FULL_BYTES
 
     def _last_attempt(self) -> int:
         """Planning again makes a new pair of stage folders; after a restart the newest counts."""
