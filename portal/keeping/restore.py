@@ -16,7 +16,7 @@ from typing import Any
 
 import psycopg
 
-from apps.provisioning.machine.files import tree_owner_set
+from apps.provisioning.machine.trees import tree_owner_set
 from apps.provisioning.machine.owners import Owners
 from portal.keeping.archive import ArchiveReader
 from portal.keeping.databases import Databases, databases_made, load
