@@ -6,6 +6,7 @@ nothing; which one is found by really trying, once. Modules can run any program 
 provider), which is what this is for. The network is shared: cloud providers need it.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -16,8 +17,11 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
+from apps.provisioning.machine import entry
+
 Mode = Literal["bubblewrap", "landlock", "none"]
 
+ENTRY = Path(entry.__file__).resolve()
 LANDLOCK_EXEC = Path(__file__).resolve().with_name("landlock_exec.py")
 PROVIDER = Path(__file__).resolve().parents[2] / "terraform" / "providers" / "local"
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
@@ -28,9 +32,12 @@ ETC = (
     "/etc/group", "/etc/ssl/certs", "/etc/ssl/cert.pem", "/etc/ssl/openssl.cnf", "/etc/pki/tls/certs",
     "/etc/pki/ca-trust/extracted", "/etc/ca-certificates", "/etc/alternatives", "/etc/gitconfig",
 )  # fmt: skip
+# Terraform keeps the agent's user. Root may write here even without a single capability, and so own the machine.
+KERNEL = ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus", "/proc/fs", "/proc/acpi", "/proc/scsi")
 DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty")
 PROBE_TIMEOUT_S = 20
 # Inside the sandbox, where it is empty and its own.
+TMP_BYTES = 1 << 30  # It is memory.
 SANDBOX_TMP = "/tmp"  # noqa: S108
 
 
@@ -118,12 +125,17 @@ def sandbox_prefix(
     hidden: Iterable[Path] = (),
     work: Path | None = None,
 ) -> list[str]:
-    """The words to put before a command. Later paths lie over earlier ones: a writable one may be in a hidden one."""
+    """The words to put before a command. Later paths lie over earlier ones: a writable one may be in a hidden one.
+
+    The last of them is a program that gives up what the sandbox does not take: kernel keyrings, user namespaces.
+    """
     if mode == "none":
         return []
+    options = {"directory": str(work or "/"), "umask": 0o077, "alone": mode == "landlock"}
+    entering = [sys.executable, "-I", "-S", str(ENTRY), json.dumps(options)]
     if mode == "landlock":
-        return _landlock(list(readable), list(writable))
-    return _bubblewrap(list(readable), list(writable), list(hidden), work)
+        return [*_landlock([*readable, ENTRY], list(writable)), *entering]
+    return [*_bubblewrap([*readable, ENTRY], list(writable), list(hidden), work), *entering]
 
 
 def _bubblewrap(
@@ -138,7 +150,9 @@ def _bubblewrap(
             words += ["--symlink", os.readlink(system), system]
         elif os.path.isdir(system):
             words += ["--ro-bind", system, system]
-    words += ["--proc", "/proc", "--dev", "/dev", "--tmpfs", SANDBOX_TMP]
+    words += ["--proc", "/proc", "--dev", "/dev", "--remount-ro", "/dev"]
+    words += [word for name in KERNEL for word in ("--ro-bind-try", name, name)]
+    words += ["--size", str(TMP_BYTES), "--tmpfs", SANDBOX_TMP]
     for file in ETC:
         if os.path.exists(file):
             words += ["--ro-bind", os.path.realpath(file), file]
@@ -149,6 +163,10 @@ def _bubblewrap(
         words += ["--ro-bind-try", str(path), str(path)]
     for path in writable:
         words += ["--bind", str(path), str(path)]
+    # Where nothing is bound they are empty memory, which a module could fill.
+    for path in hidden:
+        if os.path.isdir(path):
+            words += ["--remount-ro", str(path)]
     words += ["--remount-ro", "/"]
     return [*words, *(["--chdir", str(work)] if work else []), "--"]
 

@@ -46,6 +46,9 @@ def ordinary_prefix() -> list[str]:
     for parent in sorted(shut):
         words += ["--perms", "0755", "--tmpfs", str(parent)]
     for path in sorted(shown) if shut else ():
+        for parent in reversed(path.parents):  # Those that bubblewrap makes by itself are root's alone.
+            if any(over in (parent, *parent.parents) for over in shut):
+                words += ["--perms", "0755", "--dir", str(parent)]
         words += ["--ro-bind", str(path), str(path)]
     code = (
         f"import os, sys; os.setgroups([]); os.setresgid(*[{ORDINARY_UID}] * 3); os.setresuid(*[{ORDINARY_UID}] * 3); "
