@@ -30,6 +30,7 @@ ADDRESSES = (
 
 def options_read() -> UpOptions:
     """Raises SettingError for a value that cannot be used. Django's settings checked the addresses already."""
+    log_bytes_kept()
     return UpOptions(
         bind=env.text("BIND", default="127.0.0.1", help="IP address on which `make up` listens; 0.0.0.0 for all."),
         port=env.integer(
@@ -38,3 +39,9 @@ def options_read() -> UpOptions:
         demo=env.boolean("DEMO", default=True, help="0 makes `make up` start an empty workspace without demo people."),
         given=frozenset(name for name in ADDRESSES if os.environ.get(name, "").strip()),
     )
+
+
+def log_bytes_kept() -> int:
+    """Size at which the log of a process of the portal begins anew."""
+    help_text = "Size at which the log of each process of `make up` begins anew; one older one is kept."
+    return 1_000_000 * env.integer("KEEP_PORTAL_LOG_MEGABYTES", default=5, minimum=1, maximum=10_000, help=help_text)

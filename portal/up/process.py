@@ -13,8 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from portal.up.options import log_bytes_kept
+
 PR_SET_PDEATHSIG = 1
-LOG_KEPT_BYTES = 5_000_000
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -163,11 +164,33 @@ def die_with_parent(number: int) -> None:
 def log_trim(log: Path) -> None:
     """Keeps one older log beside the current one, so that both together stay bounded."""
     try:
-        if log.stat().st_size > LOG_KEPT_BYTES:
+        if log.stat().st_size > log_bytes_kept():
             log.replace(log.with_suffix(".old.log"))
     except FileNotFoundError:
         pass
     log.touch(mode=0o600)
+
+
+def log_rotate(log: Path) -> bool:
+    """The same for a log that a running process appends to: the file stays, its content moves; whether it did.
+
+    What is written in the moment between the copy and the cut is lost, which is at most some lines.
+    """
+    limit = log_bytes_kept()
+    try:
+        if log.stat().st_size <= limit:
+            return False
+        draft = log.with_suffix(".old.new")
+        with log.open("rb") as content, draft.open("wb") as older:
+            draft.chmod(0o600)
+            # Something that writes without end must not make the older log larger than the limit.
+            content.seek(-limit, os.SEEK_END)
+            older.write(content.read(limit))
+        draft.replace(log.with_suffix(".old.log"))
+        os.truncate(log, 0)
+    except OSError:
+        return False
+    return True
 
 
 def log_tail(log: Path, lines: int = 8) -> list[str]:

@@ -18,13 +18,14 @@ from portal.up.parent import CallingMake
 from portal.up.places import Places
 from portal.up.ports import PortalSockets
 from portal.up.postgres import ServiceFailed
-from portal.up.process import log_tail
+from portal.up.process import log_rotate, log_tail
 from portal.up.running import addresses_publish
 from portal.up.services import Services
 from portal.up.summary import summary
 
 POLL = 0.1
 WEB_SECONDS = 90
+ROTATE_SECONDS = 60
 # Everything a killed supervisor may have left, in the order in which it is ended.
 NAMES = ("agent", "beat", "worker", "web", "mlflow", "modules", "seed", "migrate")
 
@@ -48,6 +49,7 @@ class Supervisor:
         self.jobs = Jobs(options, places, self.environ)
         self.children: dict[str, Child] = {}
         self.requests = 0
+        self.rotate_at = 0.0
 
     def run(self) -> int:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -141,11 +143,21 @@ class Supervisor:
             self._tick()
             self.services.watch()
             self.jobs.watch()
+            self._logs_rotate()
             for child in self.children.values():
                 child.watch()
             if not told and self._people_known():
                 plain(summary(self.options, self.places, self.url, self.sockets.port))
                 told = True
+
+    def _logs_rotate(self) -> None:
+        """Now and then: a process that runs for months must not fill the disk with its log."""
+        if time.monotonic() < self.rotate_at:
+            return
+        self.rotate_at = time.monotonic() + ROTATE_SECONDS
+        for log in self.places.logs.glob("*.log"):
+            if not log.name.endswith(".old.log"):
+                log_rotate(log)
 
     def _people_known(self) -> bool:
         """Whether the password of the demo people exists, or will not come any more."""

@@ -15,7 +15,7 @@ from portal.up.child import Child
 from portal.up.lock import UpLock
 from portal.up.places import SOCKET_FOLDER_MAXIMUM, Places, folder_private
 from portal.up.ports import AddressUnusable, portal_sockets_bind
-from portal.up.process import ProcessIdentity, record_read, record_write, session_members, spawn
+from portal.up.process import ProcessIdentity, log_rotate, record_read, record_write, session_members, spawn
 
 ENVIRON = {"PATH": "/usr/bin:/bin"}
 
@@ -149,3 +149,33 @@ def ended(pid: int, seconds: float = 5.0) -> bool:
     while ProcessIdentity.of(pid) and time.monotonic() < deadline:
         time.sleep(0.02)
     return ProcessIdentity.of(pid) is None
+
+
+def test_the_log_of_a_running_process_begins_anew_and_loses_nothing_young(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KEEP_PORTAL_LOG_MEGABYTES", "1")
+    log = places.log("chatty")
+    code = "import time\nprint('x' * 1_200_000, flush=True)\nprint('before', flush=True)\n"
+    code += "while True:\n    print('tick', flush=True)\n    time.sleep(0.05)"
+    process = spawn(
+        [sys.executable, "-c", code], log=log, environ=ENVIRON, folder=places.data, death_signal=signal.SIGKILL
+    )
+    try:
+        deadline = time.monotonic() + 20
+        while b"tick" not in log.read_bytes()[-200:]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        assert log_rotate(log)
+        older = log.with_suffix(".old.log")
+        assert older.stat().st_size <= 1_000_000
+        assert stat.S_IMODE(older.stat().st_mode) == 0o600
+        assert b"before" in older.read_bytes()
+        time.sleep(0.5)
+        young = log.read_bytes()
+        assert young.startswith(b"tick")
+        assert b"\0" not in young
+        assert not log_rotate(log)
+    finally:
+        process.kill()
+        process.wait()
