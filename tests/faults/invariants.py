@@ -12,9 +12,6 @@ import json
 import re
 import time
 from collections import Counter
-from typing import Any
-
-from cryptography.fernet import Fernet, MultiFernet
 
 from tests.faults import processes
 from tests.faults.portal_under_fault import ACTIVE, Environment, PortalUnderFault, csrf, wait
@@ -86,7 +83,7 @@ def answers(portal: PortalUnderFault, environment: Environment) -> bool:
 def state_kept(portal: PortalUnderFault, environment: Environment) -> None:
     """The newest state is the file's, serials only grow, and what exists on the machine is in it."""
     versions = portal.rows(
-        "SELECT id, lineage, serial, digest, cipher FROM provisioning_stateversion WHERE workspace_id = %s ORDER BY id",
+        "SELECT id, lineage, serial, digest FROM provisioning_stateversion WHERE workspace_id = %s ORDER BY id",
         environment.id,
     )
     for before, after in itertools.pairwise(versions):
@@ -97,8 +94,9 @@ def state_kept(portal: PortalUnderFault, environment: Environment) -> None:
         left = [path for kind in ("workspaces", "volumes", "services", "logs") for path in
                 (portal.agent_root / kind).glob(environment.id)]  # fmt: skip
         assert not left, left
-        known = _resources(_decrypted(portal, versions[-1])) if versions else set()
-        assert not known, f"destroyed, and the state still holds {known}"
+        workspace = portal.row("SELECT resources FROM provisioning_workspace WHERE id = %s", environment.id)
+        assert workspace
+        assert workspace["resources"] == [], f"destroyed, and the state still held {workspace['resources']}"
         return
     if not file.exists():
         assert not versions, "the state file is gone"
@@ -129,12 +127,6 @@ def _resources(content: bytes) -> set[tuple[str, str]]:
         for instance in entry["instances"]
         if entry["type"] in ("slipway_volume", "slipway_service")
     }
-
-
-def _decrypted(portal: PortalUnderFault, version: dict[str, Any]) -> bytes:
-    shared = json.loads((portal.data / "run" / "environment.json").read_text())
-    keys = [Fernet(key) for key in shared["SLIPWAY_KEYS"].split(",")]
-    return MultiFernet(keys).decrypt(bytes(version["cipher"]))
 
 
 def secrets_gone(portal: PortalUnderFault, environment: Environment) -> None:

@@ -295,7 +295,8 @@ class PortalUnderFault:
             pid = int((self.data / "postgres" / "data" / "postmaster.pid").read_text().split()[0])
             found = processes.process_at(pid)
         else:
-            found = processes.recorded(self.data / "run" / f"{name}.json")
+            folder, file = ("valkey", "process") if name == "valkey" else ("run", name)
+            found = processes.recorded(self.data / folder / f"{file}.json")
         assert found, f"{name} does not run"
         return found
 
