@@ -12,6 +12,7 @@ from apps.audit.permissions import reads_all
 from apps.audit.selectors import events_filter
 from apps.audit.words import target_for, words_for
 from apps.core.paging import page_of
+from apps.core.rates import rate_check
 
 PAGE_SIZE = 50
 
@@ -25,6 +26,8 @@ def events(request: SignedIn) -> HttpResponse:
     form = EventFilterForm(request.GET)
     form.is_valid()
     asked = form.cleaned_data
+    if asked.get("q"):
+        rate_check(scope="search", user_id=request.user.pk)
     rows = events_filter(
         AuditEvent.objects.visible_to(request.user).select_related("actor"),
         q=asked.get("q", ""),

@@ -112,7 +112,7 @@ def _audited(user: User) -> dict[str, Any]:
 def find(request: SignedIn) -> HttpResponse:
     """Search as a page, or as the entries of the command palette for htmx and the palette's own script."""
     text = request.GET.get("q", "").strip()
-    rate_check(scope="search", user_id=request.user.pk, default="240/min")
+    rate_check(scope="search", user_id=request.user.pk)
     results = search(user=request.user, text=text) if text or request.htmx else []
     if request.htmx:
         return render(request, "components/search_results.html", {"results": results, "palette": True})

@@ -84,7 +84,8 @@ def change_approve(*, change: Change, actor: User, plan_hash: str) -> None:
 
 @transaction.atomic
 def change_reject(*, change: Change, actor: User, reason: str = "") -> None:
-    if not change_transition(change, Change.Status.DISCARDED, reason=reason[:200] or change.reason):
+    reason = reason[:200]
+    if not change_transition(change, Change.Status.DISCARDED, reason=reason or change.reason):
         raise ChangeNotWaiting
     _audit(change, "discarded", actor, after={"reason": reason})
     enqueue(WAKE, str(change.pk))

@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from django.conf import settings
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework import exceptions
-from rest_framework.authentication import BaseAuthentication, get_authorization_header
+from rest_framework.authentication import BaseAuthentication, SessionAuthentication, get_authorization_header
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
@@ -37,6 +38,17 @@ class TokenAuthentication(BaseAuthentication):
         return REALM
 
 
+class BrowserSession(SessionAuthentication):
+    """The session of a signed-in browser; writes want its CSRF token in `X-CSRFToken`.
+
+    The check is given Django's request: REST framework's would parse the body, and complain of it, before anybody knows
+    who asks.
+    """
+
+    def enforce_csrf(self, request: Request) -> None:
+        super().enforce_csrf(request._request)
+
+
 class TokenScope(BasePermission):
     """A read token reads, a write token also writes; a token for MLflow, an environment's own among them, does neither.
 
@@ -54,6 +66,14 @@ class TokenScope(BasePermission):
         raise exceptions.PermissionDenied(
             f"This token reaches no further than {', '.join(token.scopes)}.", "accounts:token-scope"
         )
+
+
+class SessionScheme(OpenApiAuthenticationExtension):
+    target_class = "apps.accounts.api.authentication.BrowserSession"
+    name = "session"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
+        return {"type": "apiKey", "in": "cookie", "name": settings.SESSION_COOKIE_NAME}
 
 
 class TokenScheme(OpenApiAuthenticationExtension):

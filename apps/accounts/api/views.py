@@ -5,6 +5,7 @@ from typing import Any
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.shortcuts import get_object_or_404
+from drf_spectacular.helpers import forced_singular_serializer
 from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from rest_framework import mixins, viewsets
 from rest_framework.decorators import action
@@ -122,12 +123,12 @@ class UserViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.Gen
     def get_queryset(self) -> QuerySet[User]:
         if getattr(self, "swagger_fake_view", False):
             return User.objects.none()
-        # A subquery in place of DISTINCT, which would not go with every order.
-        seen = User.objects.visible_to(person_of(self.request.user)).order_by().values("pk")
-        return User.objects.filter(is_active=True, pk__in=seen)
+        return User.objects.visible_to(person_of(self.request.user)).filter(is_active=True)
 
 
-@extend_schema_view(list=extend_schema(responses=MeSerializer(many=False), operation_id="me_retrieve", filters=False))
+@extend_schema_view(
+    list=extend_schema(responses=forced_singular_serializer(MeSerializer), operation_id="me_retrieve", filters=False)
+)
 class MeViewSet(viewsets.GenericViewSet[User]):
     """Who the token or the session belongs to."""
 

@@ -89,7 +89,7 @@ def theme_save(request: SignedIn) -> HttpResponse:
 def password(request: SignedIn) -> HttpResponse:
     form = PasswordForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        rate_check(scope="password", user_id=request.user.pk, default="20/hour")
+        rate_check(scope="password", user_id=request.user.pk)
         try:
             password_change(user=request.user, current=form.cleaned_data["current"], new=form.cleaned_data["new"])
         except UserError as error:

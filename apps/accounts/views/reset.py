@@ -42,6 +42,7 @@ class PasswordResetView(PasswordResetConfirmView):
 
     template_name = "accounts/password_reset.html"
     form_class = PasswordResetForm
+    http_method_names = ["get", "head", "post"]
 
     def dispatch(self, *args: Any, **kwargs: Any) -> HttpResponse:
         response: HttpResponse = super().dispatch(*args, **kwargs)

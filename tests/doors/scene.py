@@ -1,0 +1,218 @@
+"""A team with an environment in every state that a door asks about, and everybody who may come to a door."""
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from django.contrib.auth.tokens import default_token_generator
+from django.utils import timezone
+from django.utils.encoding import force_bytes
+from django.utils.http import urlsafe_base64_encode
+
+from apps.accounts.models import ApiToken, Membership, User
+from apps.accounts.services import token_create, token_create_for_environment
+from apps.audit.models import AuditEvent
+from apps.environments.models import Environment
+from apps.environments.services import environment_stop, environment_update
+from apps.notifications.models import Notification
+from tests.cast import PASSWORD, cast_make
+from tests.doors.routes import Route
+from tests.factories import (
+    MembershipFactory,
+    People,
+    UserFactory,
+    change_drive,
+    change_of,
+    environment_make,
+    environment_running,
+    notebook_version,
+)
+
+PLAN_HASH = "d" * 64
+
+
+@dataclass
+class Scene:
+    people: People
+    theo: User  # a teammate: member of vision, owner of nothing
+    gone: User  # was a teammate, is switched off
+    running: Environment
+    stopped: Environment
+    failed: Environment
+    waiting: Environment  # its change waits for a decision
+    membership: Membership  # theo's
+    token: ApiToken  # one of dana's
+    message: Notification  # in dana's inbox
+    event: AuditEvent  # of dana in her team
+    secrets: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def persons(self) -> dict[str, User]:
+        people = self.people
+        return {
+            "stranger": people.mallory,
+            "teammate": self.theo,
+            "owner": people.dana,
+            "manager": people.mira,
+            "platform engineer": people.pete,
+            "auditor": people.ada,
+        }
+
+
+def scene_make() -> Scene:
+    people = cast_make()
+    theo, gone = UserFactory(username="theo"), UserFactory(username="gone")
+    membership = MembershipFactory(user=theo, team=people.vision)
+    MembershipFactory(user=gone, team=people.vision)
+    notebook_version()
+    running = environment_running(people, name="running")
+    stopped = environment_running(people, name="stopped")
+    environment_stop(environment=stopped, actor=people.dana)
+    change_drive(change_of(stopped))
+    failed = environment_make(people, name="failed")
+    change_drive(change_of(failed), "planning")
+    change_drive(change_of(failed), "failed", code="terraform-failed")
+    waiting = environment_running(people, name="waiting")
+    environment_update(environment=waiting, actor=people.dana, inputs={"memory_gb": 4})
+    change_drive(change_of(waiting), "planning")
+    change_drive(
+        change_of(waiting), "awaiting_approval", plan_hash=PLAN_HASH, plan={"resources": [], "destructive": True}
+    )
+    notebook_version(version="1.1.0")
+    token, _ = token_create(user=people.dana, name="mine", scopes=["read"], expires_at=later())
+    message = Notification.objects.create(user=people.dana, text="It stops soon", url=f"/environments/{running.pk}/")
+    event = AuditEvent.objects.filter(team_id=people.vision.pk, actor=people.dana).latest("id")
+    scene = Scene(people, theo, gone, running, stopped, failed, waiting, membership, token, message, event)
+    _secrets_make(scene)
+    theo.set_password(PASSWORD)
+    theo.save(update_fields=["password"])
+    gone.is_active = False
+    gone.save(update_fields=["is_active"])
+    return scene
+
+
+def later() -> Any:
+    return timezone.now() + timedelta(days=1)
+
+
+def _secrets_make(scene: Scene) -> None:
+    for name, user in scene.persons.items():
+        scene.secrets[name] = token_create(user=user, name="t", scopes=["write"], expires_at=later())[1]
+    dana = scene.people.dana
+    scene.secrets["read token"] = token_create(user=dana, name="r", scopes=["read"], expires_at=later())[1]
+    scene.secrets["MLflow token"] = token_create(user=dana, name="m", scopes=["mlflow"], expires_at=later())[1]
+    old, scene.secrets["expired token"] = token_create(user=dana, name="e", scopes=["write"], expires_at=later())
+    ApiToken.objects.filter(pk=old.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
+    ended, scene.secrets["revoked token"] = token_create(user=dana, name="v", scopes=["write"], expires_at=later())
+    ApiToken.objects.filter(pk=ended.pk).update(revoked_at=timezone.now())
+    scene.secrets["token of a switched-off person"] = token_create(
+        user=scene.gone, name="g", scopes=["write"], expires_at=later()
+    )[1]
+    scene.secrets["environment token"] = token_create_for_environment(
+        user=dana, environment_id=scene.running.pk, name="environment"
+    )
+
+
+def _environment_for(scene: Scene, route: Route) -> Environment:
+    if "change_id" in route.names:
+        return scene.waiting
+    verb = route.template.rstrip("/").rpartition("/")[2]
+    return {"start": scene.stopped, "retry": scene.failed}.get(verb, scene.running)
+
+
+def values_for(scene: Scene, route: Route) -> dict[str, str]:
+    """A real object of dana's, or of her team's, for every part of the address that varies.
+
+    Raises `LookupError` for a route that nobody has given an object: add it here.
+    """
+    people, template = scene.people, route.template
+    environment = _environment_for(scene, route)
+    known: list[tuple[str, dict[str, Any]]] = [
+        ("/accounts/tokens/", {"pk": scene.token.pk}),
+        ("/accounts/password/", {"uidb64": urlsafe_base64_encode(force_bytes(people.dana.pk)), "token": _reset(scene)}),
+        ("/accounts/people/{pk}/", {"pk": people.dana.pk}),
+        ("/accounts/people/", {"slug": "vision", "pk": scene.membership.pk}),
+        ("/environments/launch/", {"module": "local-notebook"}),
+        ("/environments/open/", {"slug": environment.slug}),
+        ("/environments/", {"pk": environment.pk, "change_id": change_of(environment).pk, "name": "header"}),
+        ("/modules/", {"slug": "local-notebook"}),
+        ("/inbox/", {"pk": scene.message.pk}),
+        ("/api/v1/teams/", {"slug": "vision", "username": "theo"}),
+        ("/api/v1/users/", {"username": "dana"}),
+        ("/api/v1/environments/", {"pk": environment.pk}),
+        ("/api/v1/changes/", {"pk": change_of(scene.waiting).pk}),
+        ("/api/v1/modules/", {"slug": "local-notebook", "module_slug": "local-notebook", "version": "1.0.0"}),
+        ("/api/v1/audit/", {"id": scene.event.uid}),
+        ("/admin/", _admin_values(scene, template)),
+    ]
+    values = next((given for prefix, given in known if template.startswith(prefix)), {})
+    missing = set(route.names) - set(values)
+    if missing:
+        raise LookupError(f"{template}: give {', '.join(sorted(missing))} a real object in tests/doors/scene.py")
+    return {name: str(values[name]) for name in route.names}
+
+
+def _reset(scene: Scene) -> str:
+    return default_token_generator.make_token(scene.people.dana)
+
+
+def _admin_values(scene: Scene, template: str) -> dict[str, Any]:
+    from django.apps import apps
+    from django.contrib.contenttypes.models import ContentType
+
+    values: dict[str, Any] = {
+        "app_label": "accounts",
+        "content_type_id": ContentType.objects.get_for_model(User).pk,
+        "object_id": scene.people.dana.pk,
+        "url": "none",
+    }
+    parts = template.strip("/").split("/")
+    if (
+        len(parts) > 3
+        and "{" not in parts[1] + parts[2]
+        and parts[1] in {config.label for config in apps.get_app_configs()}
+    ):
+        row = apps.get_model(parts[1], parts[2])._default_manager.first()
+        values["object_id"] = row.pk if row is not None else "1"
+    return values
+
+
+QUERIES = {
+    "/environments/{pk}/log/": "?stream=build&after=0",
+    "/environments/{pk}/log/download/": "?stream=build",
+}
+PERSON = {"person": "mallory", "role": "member"}
+LAUNCH = {
+    "name": "new",
+    "team": "vision",
+    "preset": "small",
+    "ttl": "3600",
+    "input-cpu": "1",
+    "input-memory_gb": "2",
+}
+BODIES: dict[str, dict[str, Any]] = {
+    "/accounts/sign-in/": {"username": "dana", "password": PASSWORD},
+    "/accounts/profile/": {"first_name": "D", "last_name": "", "email": "d@example.com"},
+    "/accounts/preferences/": {"theme": "dark", "time_zone": ""},
+    "/accounts/theme/": {"theme": "dark"},
+    "/accounts/password/": {"current": PASSWORD, "new": "a quite different phrase"},
+    "/accounts/tokens/": {"name": "new", "scope": "read", "days": "7"},
+    "/accounts/people/new/": {"username": "zoe"},
+    "/accounts/people/teams/new/": {"name": "Fraud", "manager": "dana"},
+    "/accounts/people/{slug}/add/": PERSON,
+    "/accounts/people/{slug}/members/{pk}/role/": {"role": "manager"},
+    "/environments/launch/{module}/": LAUNCH,
+    "/environments/{pk}/extend/": {"seconds": "3600"},
+    "/environments/{pk}/destroy/": {"confirm": "running"},
+    "/environments/{pk}/update/": {"input-cpu": "2", "input-memory_gb": "4"},
+    "/environments/{pk}/changes/{change_id}/apply/": {"plan_hash": PLAN_HASH},
+    "/api/v1/environments/": {"name": "new", "team": "vision", "module": "local-notebook", "preset": "small"},
+    "/api/v1/environments/{pk}/": {"inputs": {"memory_gb": 4}},
+    "/api/v1/environments/{pk}/extend/": {"seconds": 3600},
+    "/api/v1/environments/{pk}/destroy/": {"confirm": "running"},
+    "/api/v1/environments/{pk}/upgrade/": {"version": "1.1.0"},
+    "/api/v1/changes/{pk}/approve/": {"plan_hash": PLAN_HASH},
+    "/api/v1/changes/{pk}/reject/": {"reason": "not now"},
+    "/api/v1/teams/{slug}/members/": PERSON,
+    "/api/v1/teams/{slug}/members/{username}/": {"role": "manager"},
+}
