@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.db.models import F, QuerySet
 
 from apps.core.crypto import decrypt_json
+from apps.core.retention import before
 from apps.provisioning.models import Change, LogLine, StateVersion, Workspace
 
 SAMPLE = 50
@@ -65,6 +67,11 @@ def log_tail(*, workspace_id: UUID, stream: str, limit: int = 500, change_id: UU
     if change_id is not None:
         rows = rows.filter(change_id=change_id)
     return list(reversed(rows.order_by("-number")[:limit]))
+
+
+def log_removed(change: Change) -> bool:
+    """Whether lines of the change's log have gone because of their age; see `apps.provisioning.retention`."""
+    return change.finished_at is not None and change.created_at < before(days=settings.KEEP_LOG_DAYS)
 
 
 def workspace_outputs(workspace: Workspace) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def _context(request: HttpRequest, environment: Environment, row: Change, with_l
         "facts": _facts(row),
     }
     if with_log:
-        context["log"] = log_context(environment, "build", row.pk, ended=not row.is_active)
+        context["log"] = log_context(environment, "build", row)
         # A log that goes on is that of the environment; only its lines from here on belong to this change.
         context["commands"] = list(row.commands.all())
     return context

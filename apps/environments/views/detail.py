@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import render
@@ -17,8 +18,8 @@ from apps.environments.views.opening import asked_path, waiting_context
 from apps.environments.views.presenting import EnvironmentPage
 from apps.environments.views.settings import settings_context
 from apps.environments.words import change_word, level_shown
-from apps.provisioning.models import LogLine
-from apps.provisioning.selectors import log_lines, log_tail
+from apps.provisioning.models import Change, LogLine
+from apps.provisioning.selectors import log_lines, log_removed, log_tail
 
 STREAMS = {"build": "Build", "application": "Application"}
 TAIL = 500
@@ -175,12 +176,13 @@ def _resources(page: EnvironmentPage) -> dict[str, Any]:
     }
 
 
-def log_context(
-    environment: Environment, stream: str, change_id: UUID | None = None, ended: bool = False
-) -> dict[str, Any]:
-    """The last lines of a log and how it goes on, for `components/log.html`."""
+def log_context(environment: Environment, stream: str, change: Change | None = None) -> dict[str, Any]:
+    """The last lines of a log and how it goes on, for `components/log.html`; with a change only its own lines."""
+    change_id = change.pk if change else None
+    ended = change is not None and not change.is_active
     tail = log_tail(workspace_id=environment.pk, stream=stream, limit=TAIL, change_id=change_id)
-    earlier = bool(tail) and tail[0].number > 1 and change_id is None
+    cut = bool(tail) and tail[0].number > 1 and change is None
+    earlier = cut and len(tail) == TAIL
     base = reverse("environments:log_lines", args=[environment.pk])
     suffix = f"&change={change_id}" if change_id else ""
     download = reverse("environments:log_download", args=[environment.pk])
@@ -193,6 +195,8 @@ def log_context(
         "lines_url": f"{base}?stream={stream}{suffix}",
         "download_url": f"{download}?stream={stream}{suffix}" if tail else "",
         "earlier": earlier,
+        "removed": log_removed(change) if change else cut and not earlier,
+        "kept_days": settings.KEEP_LOG_DAYS,
     }
 
 
