@@ -62,9 +62,25 @@ def keys_known() -> Keys:
         raise ImproperlyConfigured(f"SLIPWAY_KEYS_FILE: {path} cannot be read ({error.strerror})") from None
 
 
+def key_texts() -> tuple[str, ...]:
+    """The keys themselves, for what keeps them out of logs; empty where they cannot be had."""
+    if settings.SLIPWAY_KEYS or not settings.SLIPWAY_KEYS_FILE:
+        return tuple(settings.SLIPWAY_KEYS)
+    try:
+        seen = os.stat(settings.SLIPWAY_KEYS_FILE)
+        return _texts_of_file(settings.SLIPWAY_KEYS_FILE, (seen.st_mtime_ns, seen.st_ino, seen.st_size))
+    except (OSError, UnicodeError):
+        return ()
+
+
+@lru_cache(maxsize=4)
+def _texts_of_file(path: str, mark: tuple[int, int, int]) -> tuple[str, ...]:
+    return tuple(Path(path).read_text(encoding="ascii").split())
+
+
 @lru_cache(maxsize=4)
 def _keys_of_file(path: str, mark: tuple[int, int, int]) -> Keys:
-    return _keys(tuple(Path(path).read_text(encoding="ascii").split()))
+    return _keys(_texts_of_file(path, mark))
 
 
 @lru_cache(maxsize=8)

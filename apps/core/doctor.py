@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from portal.up.process import ProcessIdentity
 
@@ -55,7 +56,12 @@ class Probe:
     needs: frozenset[str] = frozenset()
 
     def can_ask(self, patient: Patient) -> bool:
-        there = {"folder": patient.data.is_dir(), "database": patient.database, "broker": patient.broker, "portal": patient.expected}
+        there = {
+            "folder": patient.data.is_dir(),
+            "database": patient.database,
+            "broker": patient.broker,
+            "portal": patient.expected,
+        }
         return all(there[need] for need in self.needs)
 
 
@@ -104,3 +110,21 @@ def _examine(probe: Probe, patient: Patient, *, fix: bool) -> Report:
         what = f"This could not be examined: {type(error).__name__} {said[0] if said else ''}".strip()
         report.findings.append(Finding("doctor:broken", what, "See the log, and report it if it stays."))
     return report
+
+
+def reports_json(reports: list[Report]) -> dict[str, Any]:
+    return {
+        "ok": all(report.state != "fault" for report in reports),
+        "checks": [
+            {
+                "name": report.name,
+                "state": report.state,
+                "mended": report.fixed,
+                "findings": [
+                    {"code": one.code, "severity": str(one.severity), "what": one.what, "cure": one.cure}
+                    for one in report.findings
+                ],
+            }
+            for report in reports
+        ],
+    }

@@ -11,6 +11,9 @@ from functools import lru_cache
 from urllib.parse import unquote, urlsplit
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from apps.core.crypto import key_texts
 
 MASK = "••••••"
 SHORTEST_KNOWN = 8
@@ -47,12 +50,20 @@ def _own(values: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(sorted((value for value in found if len(value) >= SHORTEST_KNOWN), key=len, reverse=True))
 
 
+def secret_keys() -> tuple[str, ...]:
+    """Empty where a command runs without one: Django refuses to give an empty value."""
+    try:
+        return (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+    except ImproperlyConfigured:
+        return ()
+
+
 def own_secrets() -> Iterable[str]:
     """The values of this installation: keys, and the passwords of its services."""
     return _own(
         (
-            settings.SECRET_KEY,
-            *settings.SLIPWAY_KEYS,
+            *secret_keys(),
+            *key_texts(),
             settings.DATABASE_URL,
             settings.BROKER_URL,
             settings.MLFLOW_SERVER_SECRET,

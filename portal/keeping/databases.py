@@ -134,7 +134,9 @@ def _tool(name: str, server: int) -> list[str]:
         candidates = [shutil.which(name)]
     for candidate in candidates:
         if candidate and Path(candidate).exists():
-            said = subprocess.run([candidate, "--version"], capture_output=True, text=True, check=False).stdout
+            said = subprocess.run(
+                [candidate, "--version"], capture_output=True, text=True, check=False, env={"PATH": os.defpath}
+            ).stdout
             if match := re.search(r"(\d+)(\.\d+)*", said):
                 found.append((int(match[1]), candidate))
     fitting = sorted(item for item in found if item[0] >= server)

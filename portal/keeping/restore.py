@@ -16,8 +16,8 @@ from typing import Any
 
 import psycopg
 
-from apps.provisioning.machine.trees import tree_owner_set
 from apps.provisioning.machine.owners import Owners
+from apps.provisioning.machine.trees import tree_owner_set
 from portal.keeping.archive import ArchiveReader
 from portal.keeping.databases import Databases, databases_made, load
 from portal.keeping.errors import ArchiveRefused, KeepingError

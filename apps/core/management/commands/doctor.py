@@ -6,7 +6,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandParser
 from django.utils.module_loading import autodiscover_modules
 
-from apps.core.doctor import Report, Severity, examine
+from apps.core.doctor import Report, Severity, examine, reports_json
 
 
 class Command(BaseCommand):
@@ -40,21 +40,3 @@ class Command(BaseCommand):
         for finding in report.findings:
             word = "FAULT" if finding.severity == Severity.FAULT else "note"
             self.stdout.write(f"    {word}: {finding.what}\n    cure:  {finding.cure}")
-
-
-def reports_json(reports: list[Report]) -> dict[str, Any]:
-    return {
-        "ok": all(report.state != "fault" for report in reports),
-        "checks": [
-            {
-                "name": report.name,
-                "state": report.state,
-                "mended": report.fixed,
-                "findings": [
-                    {"code": one.code, "severity": str(one.severity), "what": one.what, "cure": one.cure}
-                    for one in report.findings
-                ],
-            }
-            for report in reports
-        ],
-    }
