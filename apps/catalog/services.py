@@ -1,6 +1,7 @@
 """Publishing modules: a version is parsed, digested and stored whole, and never changes afterwards."""
 
 import io
+import os
 import subprocess
 import tarfile
 from pathlib import Path
@@ -77,11 +78,17 @@ def _version_create(interface, digest: str, path: Path, actor: User | None) -> M
 def _commit_of(path: Path) -> str:
     """The Git commit the files are at, or nothing outside a repository or with local edits."""
     git = ["git", "-C", str(path)]
+    # A repository can name programs that git runs: they get nothing of the portal's environment.
+    environ = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     try:
-        dirty = subprocess.run([*git, "status", "--porcelain", "."], capture_output=True, text=True, timeout=10)
+        dirty = subprocess.run(
+            [*git, "status", "--porcelain", "."], capture_output=True, text=True, timeout=10, env=environ
+        )
         if dirty.returncode or dirty.stdout.strip():
             return ""
-        head = subprocess.run([*git, "log", "-1", "--format=%H", "."], capture_output=True, text=True, timeout=10)
+        head = subprocess.run(
+            [*git, "log", "-1", "--format=%H", "."], capture_output=True, text=True, timeout=10, env=environ
+        )
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return head.stdout.strip()

@@ -166,7 +166,9 @@ class EmbeddedPostgres:
 
     def _version_check(self) -> None:
         found = (self.data / "PG_VERSION").read_text(encoding="ascii").strip()
-        done = subprocess.run([str(binaries() / "postgres"), "--version"], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [str(binaries() / "postgres"), "--version"], capture_output=True, text=True, check=True, env={}
+        )
         ours = done.stdout.split()[-1].split(".")[0]
         if found != ours:
             raise ServiceFailed(

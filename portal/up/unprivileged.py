@@ -98,7 +98,7 @@ def _account() -> pwd.struct_passwd:
 
 def _works(way: Unprivileged) -> bool:
     try:
-        subprocess.run(["/bin/sh", "-c", "exit 0"], check=True, capture_output=True, preexec_fn=way.prepare)
+        subprocess.run(["/bin/sh", "-c", "exit 0"], check=True, capture_output=True, preexec_fn=way.prepare, env={})
     except (OSError, subprocess.SubprocessError):
         return False
     return True

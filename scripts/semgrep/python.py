@@ -27,7 +27,7 @@ subprocess.run("ls " + folder, shell=True)
 # ruleid: shell-command
 os.system("ls")
 # ok: shell-command
-subprocess.run(["ls", folder])
+subprocess.run(["ls", folder], env={})
 
 # ruleid: yaml-load
 yaml.load(text, Loader=yaml.Loader)
@@ -104,3 +104,8 @@ if hmac.compare_digest(given, row.secret):
 
 # ruleid: xml-parsed
 xml.etree.ElementTree.parse(file)
+
+# ruleid: environment-inherited
+subprocess.run(["ls"])
+# ok: environment-inherited
+subprocess.run(["ls"], env={"PATH": "/usr/bin"})

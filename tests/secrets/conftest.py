@@ -21,6 +21,8 @@ def journey() -> Iterator[Journey]:
     folder = Path(tempfile.mkdtemp(prefix="slipway-secrets-"))
     data = folder / "data"
     data.mkdir(mode=0o700)
+    # What stands for the terminal here is a file, and the password is told there.
+    (folder / "up.log").touch(mode=0o600)
     processes = ProcessWatch().start()
     portal = portal_start(data, port_free())
     try:

@@ -28,7 +28,7 @@ KEPT = {
     "the agent": "agent/secret",
     "the demo people's password": "password",
 }
-OF_SERVICE = ("the sensitive input", "the environment's MLflow token", "the application's secret", "the private key")
+OF_SERVICE = {"the sensitive input", "the environment's MLflow token", "the application's secret", "the private key"}
 
 
 @dataclass

@@ -1,5 +1,6 @@
 """People at the portal's door, over plain HTTP: every answer is kept, with whom it was for."""
 
+import contextlib
 import http.client
 import json
 import re
@@ -121,11 +122,10 @@ class Stream:
         self.thread.start()
 
     def _run(self) -> None:
-        try:
+        # Closed from the other thread, at whatever point it is.
+        with contextlib.suppress(OSError, ValueError, AttributeError, http.client.HTTPException):
             while block := self.response.read1(65536):
                 self.content += block
-        except (OSError, ValueError, http.client.HTTPException):
-            return
 
     def end(self) -> None:
         self.response.close()

@@ -232,7 +232,7 @@ def _trial(groups: Groups) -> None:
     try:
         group.create()
         group.limit(memory_bytes=64 << 20, cpu=0.5, pids=16)
-        process = subprocess.Popen(["/bin/sh", "-c", "read x"], stdin=subprocess.PIPE)
+        process = subprocess.Popen(["/bin/sh", "-c", "read x"], stdin=subprocess.PIPE, env={})
         group.join(process.pid)
         if process.pid not in group.pids():
             raise OSError("a process did not enter the group")

@@ -176,7 +176,9 @@ class Runtimes:
                 status=422,
             )
         code = "import platform; print(platform.python_version())"
-        version = subprocess.run([found, "-I", "-c", code], capture_output=True, text=True, timeout=30, check=True)
+        version = subprocess.run(
+            [found, "-I", "-c", code], capture_output=True, text=True, timeout=30, check=True, env={}
+        )
         return os.path.realpath(found), version.stdout.strip()
 
     def _build(self, digest: str, text: str, files: Mapping[str, str], executable: str, version: str) -> None:
