@@ -1,10 +1,14 @@
 from datetime import timedelta
+from functools import cache
 from typing import Any
 from zoneinfo import available_timezones
 
 from django import forms
 from django.contrib.auth.forms import AuthenticationForm, SetPasswordForm
 from django.core.validators import MaxLengthValidator
+from django.forms.utils import flatatt
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.text import slugify
 
 from apps.accounts.models import ApiToken, Membership, Team, User
@@ -71,14 +75,29 @@ class ProfileForm(forms.ModelForm):
         fields = ("first_name", "last_name", "email")
 
 
+@cache
 def zone_choices() -> list[tuple[str, str]]:
     names = sorted(name for name in available_timezones() if "/" in name and not name.startswith(("Etc/", "posix")))
     return [("", "UTC"), *((name, name.replace("_", " ")) for name in names)]
 
 
+class LongSelect(forms.Select):
+    """A select of hundreds of options, written without a template for each of them."""
+
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        chosen = set(self.format_value(value))
+        options = format_html_join(
+            "",
+            '<option value="{}"{}>{}</option>',
+            ((key, mark_safe(" selected") if str(key) in chosen else "", label) for key, label in self.choices),
+        )
+        attributes = flatatt({"name": name, **self.build_attrs(self.attrs, attrs)})
+        return format_html("<select{}>{}</select>", attributes, options)
+
+
 class PreferencesForm(forms.Form):
     theme = forms.ChoiceField(choices=User.Theme.choices)
-    time_zone = forms.ChoiceField(label="Time zone", choices=zone_choices, required=False)
+    time_zone = forms.ChoiceField(label="Time zone", choices=zone_choices, required=False, widget=LongSelect)
     shortcuts = forms.BooleanField(
         label="Keyboard shortcuts", required=False, help_text="Ctrl or ⌘ K works in any case."
     )

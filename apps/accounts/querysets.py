@@ -32,7 +32,10 @@ class UserQuerySet(models.QuerySet["User"]):
         """Oneself and the people of one's teams."""
         if user.sees_everything:
             return self
-        return self.filter(Q(pk=user.pk) | Q(memberships__team__memberships__user=user)).distinct()
+        from apps.accounts.models import Membership
+
+        colleagues = Membership.objects.filter(team__in=user.memberships.values("team_id")).values("user_id")
+        return self.filter(Q(pk=user.pk) | Q(pk__in=colleagues))
 
 
 class UserManager(DjangoUserManager.from_queryset(UserQuerySet)):  # type: ignore[misc]

@@ -28,7 +28,11 @@ class AuditEvent(models.Model):
 
     class Meta:
         ordering = ["-id"]
-        indexes = [models.Index(fields=["target_type", "target_id", "-id"])]
+        # Parts of names are found by the trigram indexes of migration 0003.
+        indexes = [
+            models.Index(fields=["target_type", "target_id", "-id"]),
+            models.Index(fields=["correlation_id"], name="audit_correlation"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.action} {self.target_name} by {self.actor_name}"

@@ -124,6 +124,5 @@ def people(user: User, words: list[str]) -> list[Result]:
     if not words:
         return []
     fields = ("username", "first_name", "last_name")
-    seen = User.objects.visible_to(user).order_by().values("pk")
-    rows = User.objects.filter(_every_word(words, *fields), is_active=True, pk__in=seen).order_by("username")
+    rows = User.objects.visible_to(user).filter(_every_word(words, *fields), is_active=True).order_by("username")
     return [Result(row.display_name, link("accounts:people"), "Person", "user", row.username) for row in rows[:LIMIT]]

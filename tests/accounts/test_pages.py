@@ -157,3 +157,21 @@ def test_an_unknown_theme_is_refused_and_not_kept(cast: Cast) -> None:
     assert browser(cast.dana).post(reverse("accounts:theme"), {"theme": "pink"}).status_code == 400
     cast.dana.refresh_from_db()
     assert cast.dana.theme == "auto"
+
+
+def test_teams_of_many_people_are_folded_and_paged(cast: Cast) -> None:
+    many = [User(username=f"m{number:03d}", first_name="M") for number in range(130)]
+    Membership.objects.bulk_create(Membership(user=user, team=cast.vision) for user in User.objects.bulk_create(many))
+    client = browser(cast.pete)
+    shown = {item["entry"].team.slug: item for item in client.get("/accounts/people/").context["teams_shown"]}
+    assert [slug for slug, item in shown.items() if item["is_open"]] == ["churn", "pricing"]
+    assert (shown["vision"]["entry"].count, shown["vision"]["form"]) == (132, None)
+    first = client.get("/accounts/people/?team=vision")
+    (only,) = first.context["teams_shown"]
+    assert (len(only["entry"].memberships), only["entry"].count, only["entry"].may_manage) == (100, 132, True)
+    second = client.get(f"/accounts/people/{first.context['next_url']}")
+    assert len(second.context["teams_shown"][0]["entry"].memberships) == 32
+    # A refused entry is shown where it was made, whatever is folded.
+    answer = client.post("/accounts/people/vision/add/", {"person": "nobody", "role": "member"})
+    assert answer.status_code == 422
+    assert b"nobody" in answer.content

@@ -1,5 +1,6 @@
 import secrets
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -13,7 +14,14 @@ from apps.accounts.forms import MemberForm, PersonForm, RoleForm, TeamForm, show
 from apps.accounts.models import Membership, Team
 from apps.accounts.permissions import AccountsPermission, can, require
 from apps.accounts.requests import SignedIn
-from apps.accounts.selectors import people_without_team, teams_with_members
+from apps.accounts.selectors import (
+    PEOPLE_SHOWN,
+    TeamMembers,
+    may_manage,
+    members_of,
+    people_without_team,
+    teams_with_members,
+)
 from apps.accounts.services import (
     membership_add,
     membership_change,
@@ -23,24 +31,42 @@ from apps.accounts.services import (
     user_create,
 )
 from apps.core.exceptions import UserError
+from apps.core.paging import page_of
 
 
 def _people_page(
     request: SignedIn, *, failed: tuple[Team, MemberForm] | None = None, status: int = 200
 ) -> HttpResponse:
-    asked = request.GET.get("team", "")
+    asked = request.GET.get("team", "")[:40]
+    chosen = Team.objects.visible_to(request.user).filter(slug=asked).first() if asked.isascii() and asked else None
+    paging: dict[str, Any] = {}
+    if chosen and not failed:
+        page = page_of(members_of([chosen.pk]), cursor=request.GET.get("cursor", ""), size=PEOPLE_SHOWN)
+        count = members_of([chosen.pk]).count()
+        entries = [TeamMembers(chosen, count, page.rows, may_manage(request.user, chosen))]
+        paging = {"next_url": _link(chosen, page.next), "previous_url": _link(chosen, page.previous)}
+    elif asked and not failed:
+        entries = []
+    else:
+        entries = teams_with_members(user=request.user, unfold=failed[0] if failed else None)
     teams = []
-    for entry in teams_with_members(user=request.user, slug=asked if asked.isascii() else ""):
+    for entry in entries:
         form = failed[1] if failed and failed[0].pk == entry.team.pk else MemberForm(team=entry.team)
-        teams.append({"entry": entry, "form": form if entry.may_manage else None})
+        is_open = entry.memberships is not None
+        teams.append({"entry": entry, "is_open": is_open, "form": form if entry.may_manage and is_open else None})
     may_create = can(request.user, AccountsPermission.MANAGE_TEAMS)
     context = {
         "teams_shown": teams,
         "roles": Membership.Role.choices,
         "may_create": may_create,
         "teamless": people_without_team() if may_create and not asked else [],
+        **paging,
     }
     return render(request, "accounts/people.html", context, status=status)
+
+
+def _link(team: Team, cursor: str | None) -> str:
+    return f"?{urlencode({'team': team.slug, 'cursor': cursor})}" if cursor else ""
 
 
 @login_required

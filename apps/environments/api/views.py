@@ -29,6 +29,7 @@ from apps.environments.api.serializers import (
 from apps.environments.models import Environment
 from apps.environments.permissions import EnvironmentPermission as P
 from apps.environments.permissions import require
+from apps.environments.selectors import versions_once
 from apps.provisioning.models import Change
 
 CONFLICT = OpenApiResponse(description="Something else is going on with it, or its status does not allow this.")
@@ -54,10 +55,9 @@ class EnvironmentViewSet(
         active = Change.objects.active().filter(workspace_id=OuterRef("pk")).values("pk")[:1]
         return (
             Environment.objects.visible_to(self.request.user)
-            .select_related("team", "owner", "module", "module_version", "workspace")
-            .defer(
-                "inputs_cipher", "secrets_cipher", "settled_cipher", "module_version__archive", "workspace__resources"
-            )
+            .select_related("team", "owner", "module", "workspace")
+            .prefetch_related(versions_once())
+            .defer("inputs_cipher", "secrets_cipher", "settled_cipher", "workspace__resources")
             .annotate(active_change_id=Subquery(active))
         )
 

@@ -25,6 +25,11 @@ from apps.provisioning.permissions import ChangePermission, require
 from apps.provisioning.selectors import log_lines
 
 LINES_AT_ONCE = 2000
+# Large columns that no answer shows.
+UNSHOWN = (
+    "values", "module_version__archive", "module_version__interface", "module_version__readme", "workspace__resources",
+    "workspace__outputs",
+)  # fmt: skip
 
 
 class ChangeFilter(django_filters.FilterSet):
@@ -52,9 +57,9 @@ class ChangeViewSet(IdempotentWrites, viewsets.ReadOnlyModelViewSet[Change]):
     lookup_value_regex = "[0-9a-fA-F-]{32,36}"
 
     def get_queryset(self) -> QuerySet[Change]:
-        rows = Change.objects.visible_to(self.request.user).defer("values", "module_version__archive")
+        rows = Change.objects.visible_to(self.request.user).defer(*UNSHOWN)
         if self.action != "plan":
-            rows = rows.defer("values", "plan", "module_version__archive", "workspace__resources", "workspace__outputs")
+            rows = rows.defer("plan")
         return rows.select_related("workspace", "requested_by", "approved_by", "module_version__module")
 
     def _answer(self, change: Change) -> Response:
