@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,6 +54,28 @@ class Mortal:
         assert not self.thread.is_alive()
 
 
+@pytest.fixture
+def mortals(tmp_path: Path) -> Iterator[Callable[[], Mortal]]:
+    """Agents on one folder; what they and their services left ends with the test."""
+    made: list[Mortal] = []
+
+    def begin() -> Mortal:
+        made.append(Mortal(tmp_path / "agent"))
+        return made[-1]
+
+    yield begin
+    for mortal in made:
+        mortal.die()
+    if made:
+        machine_end(made[-1])
+
+
+def machine_end(mortal: Mortal) -> None:
+    """As if the machine had lost its power."""
+    mortal.agent.machine.supervisor.kill()
+    mortal.agent.machine.services.leftovers_end()
+
+
 def intervals(address: str) -> list[ResourceInterval]:
     return list(ResourceInterval.objects.filter(resource__address=address).order_by("started_at", "id"))
 
@@ -67,14 +89,13 @@ def running_again(than: object) -> Callable[[], bool]:
 
 
 def test_a_life_with_a_dead_agent_a_dead_machine_a_stop_and_an_end(
-    workspace: Workspace, published: ModuleVersion, dana: User, tmp_path: Path
+    workspace: Workspace, published: ModuleVersion, dana: User, tmp_path: Path, mortals: Callable[[], Mortal]
 ) -> None:
     source = tmp_path / "module"
     (source / "main.tf").write_text(SIZED)
     ModuleVersion.objects.filter(pk=published.pk).update(archive=_archive(source), digest="3" * 64)
     workspace.refresh_from_db()
-    root = tmp_path / "agent"
-    first = Mortal(root)
+    first = mortals()
     asked_at = timezone.now()
     created = request(workspace, "create", dana)
     wait_for(ended(created))
@@ -88,17 +109,16 @@ def test_a_life_with_a_dead_agent_a_dead_machine_a_stop_and_an_end(
 
     first.die()
     time.sleep(2)
-    second = Mortal(root)
+    second = mortals()
     observed_at = ServiceStatus.objects.get().observed_at
     wait_for(lambda: ServiceStatus.objects.get().observed_at > observed_at)
     assert states(SERVICE) == ["running"], "the service went on, so does its interval"
 
     second.die()
     last = ServiceStatus.objects.get()
-    second.agent.machine.supervisor.kill()
-    second.agent.machine.services.leftovers_end()
+    machine_end(second)
     time.sleep(2)
-    third = Running(root)
+    third = Running(tmp_path / "agent")
     try:
         wait_for(running_again(last.started_at))
         wait_for(lambda: states(SERVICE) == ["running", "stopped", "running"])
@@ -118,10 +138,7 @@ def test_a_life_with_a_dead_agent_a_dead_machine_a_stop_and_an_end(
     meters_reconcile()
     assert not ResourceInterval.objects.open().exists()
     total = usage_of_environment(environment_id=workspace.pk, start=asked_at, end=timezone.now())
-    ran = sum(
-        (row.ended_at - row.started_at).total_seconds()
-        for row in intervals(SERVICE)
-        if row.state == "running" and row.ended_at
-    )
+    runs = [row for row in intervals(SERVICE) if row.state == "running"]
+    ran = sum((row.ended_at - row.started_at).total_seconds() for row in runs if row.ended_at)
     assert float(total.core_seconds) == pytest.approx(2 * ran, abs=0.001)
     assert len(intervals(VOLUME)) == 1

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
+from django.conf import settings as configured
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import render
@@ -196,7 +196,7 @@ def log_context(environment: Environment, stream: str, change: Change | None = N
         "download_url": f"{download}?stream={stream}{suffix}" if tail else "",
         "earlier": earlier,
         "removed": log_removed(change) if change else cut and not earlier,
-        "kept_days": settings.KEEP_LOG_DAYS,
+        "kept_days": configured.KEEP_LOG_DAYS,
     }
 
 
