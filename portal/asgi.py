@@ -27,7 +27,7 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
     elif scope["type"] == "http" and (refused := head_refusal(scope)):
         await with_headers(refused.answer, hsts=_hsts)(scope, receive, send)
     elif doors.is_verification(scope):
-        await doors.verify(scope, receive, send)
+        await _verification(scope, receive, send)
     elif doors.is_application_host(scope):
         await doors.access(scope, receive, send)
     else:
@@ -46,3 +46,4 @@ async def _own(scope: dict[str, Any], receive: Any, send: Any) -> None:
 
 
 _portal = with_headers(_own, hsts=_hsts)
+_verification = with_headers(doors.verify, hsts=_hsts)

@@ -22,3 +22,10 @@ def table(scene: Any) -> Any:
     from tests.doors.table import table_make
 
     return table_make(scene)
+
+
+@pytest.fixture
+def cast(db: None) -> Any:
+    from tests.cast import cast_make
+
+    return cast_make()
