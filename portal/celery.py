@@ -10,7 +10,9 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings.dev")
 app = Celery("slipway")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 
-
+app.conf.beat_scheduler = "portal.steady_beat:SteadyScheduler"
+# The longest that beat sleeps, and with it the longest that a clock which was moved goes unnoticed.
+app.conf.beat_max_loop_interval = 5
 app.conf.beat_schedule = {
     "wake-lost-changes": {"task": "apps.provisioning.tasks.changes_wake", "schedule": 5.0},
     "stop-expired": {"task": "apps.environments.tasks.environments_stop_expired", "schedule": 15.0},

@@ -3,8 +3,8 @@
 import logging
 
 from celery import shared_task
-from django.utils import timezone
 
+from apps.core.clock import database_now
 from apps.core.exceptions import Conflict
 from apps.environments.gateway import kernels_ask
 from apps.environments.selectors import environments_with_kernels
@@ -18,7 +18,7 @@ AT_ONCE = 100
 @shared_task
 def environments_stop_expired() -> None:
     """Warn the owners of what stops soon, then stop what is due. What is busy is left for the next time."""
-    moment = timezone.now()
+    moment = database_now()
     for environment in environments_to_warn(moment)[:AT_ONCE]:
         environment_warn(environment=environment)
     for environment in environments_due(moment)[:AT_ONCE]:

@@ -33,7 +33,8 @@ def usual_duration(*, module_version_id: UUID, kind: str) -> UsualDuration | Non
         .order_by("-finished_at")
         .values_list(F("finished_at") - F("created_at"), flat=True)[:SAMPLE]
     )
-    seconds = sorted(time.total_seconds() for time in times)
+    # A click is timed by the web process and the end by the database: their clocks may differ.
+    seconds = sorted(max(0.0, time.total_seconds()) for time in times)
     if len(seconds) < ENOUGH:
         return None
     return UsualDuration(

@@ -335,6 +335,13 @@ STATICFILES_DIRS = [BASE_DIR / "static"]
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = False
 
+DISK_LEAST_FREE_PERCENT = env.integer(
+    "DISK_LEAST_FREE_PERCENT",
+    default=5,
+    maximum=90,
+    help="Share of a machine's disk that stays free: below it nothing is launched, and what runs is kept.",
+)
+
 USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en-us"

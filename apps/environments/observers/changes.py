@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from apps.accounts.services import tokens_revoke_for_environment
 from apps.audit.services import audit_record
+from apps.core.clock import database_now
 from apps.environments.failure_words import failure_words
 from apps.environments.models import Environment
 from apps.environments.observers.writing import environment_of, environment_write, tell_owner
@@ -100,7 +101,7 @@ def _running(environment: Environment) -> dict[str, Any]:
         "status": S.RUNNING,
         "failure": F.NONE,
         "status_reason": "",
-        "expires_at": timezone.now() + timedelta(seconds=environment.ttl_seconds),
+        "expires_at": database_now() + timedelta(seconds=environment.ttl_seconds),
         "warned_for": None,
     }
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from apps.core.clock import database_now
 from apps.core.templatetags.portal_ui import bytes_size
 from apps.environments.models import Environment
 from apps.environments.observers.writing import environment_of, environment_publish, environment_write, tell_owner
@@ -83,7 +84,7 @@ def _runs(environment: Environment, service: ServiceStatus, previous: str) -> No
         at = clock_of(timezone.now(), environment.owner)
         fields = {"status": S.RUNNING, "failure": F.NONE, "status_reason": f"Came back at {at}" if came_back else ""}
         if environment.expires_at is None:
-            fields["expires_at"] = timezone.now() + timedelta(seconds=environment.ttl_seconds)
+            fields["expires_at"] = database_now() + timedelta(seconds=environment.ttl_seconds)
     elif environment.status == S.RUNNING and previous == "running" and service.oom_kills:
         _kernel_died(environment, service)
         return

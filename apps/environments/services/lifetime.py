@@ -6,11 +6,11 @@ from django.db import transaction
 from django.db.models import F as Column
 from django.db.models import QuerySet
 from django.urls import reverse
-from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.audit.services import audit_record
 from apps.core import live
+from apps.core.clock import database_now
 from apps.core.exceptions import InvalidInput
 from apps.environments.durations import duration_words
 from apps.environments.exceptions import WrongStatus
@@ -41,7 +41,7 @@ def environment_extend(
         raise WrongStatus("Only what is running has a stop time to move.")
     if (seconds is None) == (until is None):
         raise InvalidInput("Give seconds or until.", errors={"seconds": ["Give seconds or until, not both."]})
-    moment = timezone.now()
+    moment = database_now()
     new = until if until is not None else max(row.expires_at, moment) + timedelta(seconds=seconds or 0)
     latest = moment + timedelta(seconds=ttl_limits(row.module_version).maximum)
     field = "until" if until is not None else "seconds"
@@ -83,7 +83,7 @@ def environment_warn(*, environment: Environment) -> bool:
     if row.exclude(warned_for=Column("expires_at")).update(warned_for=Column("expires_at")) != 1:
         return False
     assert environment.expires_at is not None
-    left = max(60, round((environment.expires_at - timezone.now()).total_seconds() / 60) * 60)
+    left = max(60, round((environment.expires_at - database_now()).total_seconds() / 60) * 60)
     notify(
         user=environment.owner,
         text=(
@@ -104,7 +104,7 @@ def environment_warn(*, environment: Environment) -> bool:
 def environment_expire(*, environment: Environment) -> bool:
     """Stop what is due; False when its owner has extended or stopped it meanwhile. Raises `EnvironmentBusy`."""
     row = environment_lock(environment, None, P.STOP)
-    if row.status != S.RUNNING or row.expires_at is None or row.expires_at > timezone.now():
+    if row.status != S.RUNNING or row.expires_at is None or row.expires_at > database_now():
         return False
     reason = f"Its stop time, {clock_of(row.expires_at, row.owner)}, was reached"
     environment_stop(environment=row, actor=None, reason=reason)
