@@ -1,11 +1,14 @@
 # Everything here works on a machine with Python 3.11 or newer, git and make. Another Python: make up PYTHON=python3.12
 PYTHON ?= python3
 BOOTSTRAP = exec $(PYTHON) -u scripts/bootstrap.py
-.PHONY: up test test-all bench lint lock clean help
+.PHONY: up install test test-all bench lint lock clean help
 .DEFAULT_GOAL := help
 
 up:    ## start the portal with everything it needs; Ctrl-C ends it (PORT=8000, DEMO=0 for an empty one)
 	@$(BOOTSTRAP) up
+
+install: ## packages and assets only, for a machine where systemd starts the parts (docs/guide/operate.md)
+	@$(BOOTSTRAP) install
 
 test:  ## lint and the whole test suite, browser journeys included (ARGS="tests/up -x" for a part)
 	@$(BOOTSTRAP) test $(ARGS)

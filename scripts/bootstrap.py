@@ -130,6 +130,8 @@ def main(command, *arguments):
         if command == "up":
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             up()
+        elif command == "install":
+            bootstrap("run")
         elif command == "lint":
             return lint()
         elif command in ("test", "test-all"):
@@ -142,7 +144,7 @@ def main(command, *arguments):
         elif command == "clean":
             clean()
         else:
-            sys.exit("usage: bootstrap.py up|test|test-all|bench|lint|lock|clean")
+            sys.exit("usage: bootstrap.py up|install|test|test-all|bench|lint|lock|clean")
     except StepFailed as error:
         stop(error)
     except KeyboardInterrupt:
