@@ -10,6 +10,7 @@ from apps.audit.api.urls import routes as audit_routes
 from apps.catalog.api.urls import routes as catalog_routes
 from apps.core import views as core
 from apps.environments.api.urls import routes as environment_routes
+from apps.metering.api.urls import routes as metering_routes
 from apps.provisioning.api.urls import routes as provisioning_routes
 
 router = DefaultRouter()
@@ -19,6 +20,7 @@ for prefix, viewset, basename in (
     *audit_routes,
     *catalog_routes,
     *environment_routes,
+    *metering_routes,
     *provisioning_routes,
 ):
     router.register(prefix, viewset, basename)

@@ -1,0 +1,3 @@
+from apps.metering.api.views import UsageViewSet
+
+routes = [("usage", UsageViewSet, "usage")]
