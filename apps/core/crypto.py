@@ -111,11 +111,10 @@ def decrypt(cipher: bytes) -> bytes:
         raise KeyLost
     name, _, token = cipher.partition(b":")
     written_with = name.decode("ascii", "replace")
-    fernet = keys.by_id.get(written_with)
-    if fernet is None:
-        raise KeyLost(written_with)
     try:
-        return fernet.decrypt(token)
+        return keys.by_id[written_with].decrypt(token)
+    except KeyError:
+        raise KeyLost(written_with) from None
     except InvalidToken:
         # The right key does not open it: the value itself was changed or cut off.
         raise KeyLost(written_with) from None

@@ -299,8 +299,8 @@ def keys_probe(patient: Patient) -> Iterator[Finding]:
             f"{lost_words(lost)[:1].upper()}{lost_words(lost)[1:]}.",
             "Put the key back as the last one of SLIPWAY_KEYS or its file; it is in every backup made before.",
         )
-    for column, pk, error in values_unreadable(limit=200):
-        if error.key_id not in lost:
+    for column, pk, unreadable in values_unreadable(limit=200):
+        if unreadable.key_id not in lost:
             yield Finding(
                 "keys:unreadable",
                 f"One of the {column.words} cannot be opened ({column.model} {pk}): it was changed or cut off.",

@@ -135,7 +135,7 @@ class ArchiveWriter:
         count[0] += 1
         count[1] += entry.size
         self._tar.addfile(entry, _Hashing(content, digest) if content is not None else None)
-        self._tar.members = []  # tarfile remembers each one for ever
+        self._tar.members = []  # type: ignore[attr-defined]  # tarfile remembers each one for ever
 
 
 class ArchiveReader:
@@ -225,7 +225,7 @@ def _opened(path: Path) -> tarfile.TarFile:
 def _entries(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
     """Raises ArchiveRefused for a name that leads outside and for a kind that no backup holds."""
     while (entry := tar.next()) is not None:
-        tar.members = []
+        tar.members = []  # type: ignore[attr-defined]
         parts = PurePosixPath(entry.name).parts
         if entry.name.startswith("/") or ".." in parts or not parts or "\0" in entry.name:
             raise ArchiveRefused(f"The archive names a place outside of it ({entry.name!r}). Nothing was changed.")
