@@ -25,8 +25,10 @@ class TooLarge(Exception):
     """The body went beyond its limit while it was being received."""
 
 
-def refusal(status: int) -> Reply:
+def refusal(status: int, *, cookies_clear: bool = False) -> Reply:
     code, title, detail = TEXTS[status]
+    if cookies_clear:
+        detail += " Cookies filled them and have been taken away: reload the page."
     body: dict[str, object] = {
         "type": f"urn:slipway:problem:{code}",
         "title": title,
@@ -35,7 +37,10 @@ def refusal(status: int) -> Reply:
         "code": code,
     }
     # The rest of a body that nobody reads would be taken for the next request.
-    return Reply.json(status, body, headers=[(b"connection", b"close")], problem=True)
+    headers = [(b"connection", b"close")]
+    if cookies_clear:
+        headers.append((b"clear-site-data", b'"cookies"'))
+    return Reply.json(status, body, headers=headers, problem=True)
 
 
 def head_refusal(scope: dict[str, Any]) -> Reply | None:
@@ -45,7 +50,9 @@ def head_refusal(scope: dict[str, Any]) -> Reply | None:
         return refusal(414)
     headers = scope["headers"]
     if len(headers) > HEADER_COUNT or sum(len(name) + len(value) for name, value in headers) > HEADER_BYTES:
-        return refusal(431)
+        # A page of one application can set cookies that browsers send to all; nobody could get rid of them by hand.
+        cookies = sum(len(value) for name, value in headers if name == b"cookie")
+        return refusal(431, cookies_clear=cookies > HEADER_BYTES // 2)
     return None
 
 

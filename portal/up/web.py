@@ -14,7 +14,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 # JupyterLab sends whole notebooks and outputs as single WebSocket messages.
 WEBSOCKET_MESSAGE_BYTES = 256 * 1024 * 1024
 # The parser keeps a head it has not seen the end of; the limits of apps.core.limits apply once it has.
-HEAD_BYTES = 64 * 1024
+# Browsers send up to 180 cookies of 4 KB, and whoever has been given those is to be told.
+HEAD_BYTES = 1024 * 1024
 HEAD_TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 

@@ -10,13 +10,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-from apps.provisioning.machine import Machine
+from apps.provisioning.machine import Machine, launching, limits
 
 PORTAL = ["/bin/sleep", "1000"]
 
 
 def main(root: str, options: str) -> None:
     given = json.loads(options)
+    launching.PROCESSES_MAX = given.pop("processes", launching.PROCESSES_MAX)
+    limits.PROCESSES_MAX = launching.PROCESSES_MAX
     folder = Path(root)
     machine = Machine(folder / "agent", socket_path=folder / "run" / "agent.sock", **given)
     machine.start()

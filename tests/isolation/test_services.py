@@ -15,7 +15,7 @@ from tests.provisioning.machine.conftest import SERVER, Bench
 
 ATTACKS = (Path(__file__).parent / "attacks.py").read_text()
 MEMORY_MB = 256
-DEPTH = 3000
+DEPTH = 1300
 # What a level cannot refuse, exactly; THREAT_MODEL.md says so of each.
 KNOWN = {
     # The host's own; a same user's files in it are open.
