@@ -279,6 +279,10 @@ SESSION_DAYS = env.integer(
     "SESSION_DAYS", default=14, minimum=1, maximum=400, help="Days after which a person signs in again."
 )
 
+PREBUILD = env.boolean(
+    "PREBUILD", default=True, help="Machines install the packages of published modules before anybody launches them."
+)
+
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 AUTH_PASSWORD_VALIDATORS = [

@@ -6,11 +6,13 @@ os.environ.setdefault("SECRET_KEY", "tests-only-secret-key-of-more-than-fifty-ch
 os.environ.setdefault("SLIPWAY_KEYS", "aGtHZ0xVcWJ4b0VhV1h2Q2x5d0dxc2FyZ3h5ZnBhc3M=")
 
 from portal.settings.base import *  # noqa: F403
-from portal.settings.base import CACHES, DATABASES
+from portal.settings.base import CACHES, DATABASES, REST_FRAMEWORK
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 DATABASES["default"]["OPTIONS"].pop("pool")
 CACHES["default"]["KEY_PREFIX"] = f"test-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
 CELERY_TASK_ALWAYS_EAGER = False
 AXES_ENABLED = False
-REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"] = dict.fromkeys(REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"])  # noqa: F405
+PREBUILD = False
+_rates: dict[str, str] = REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"]  # type: ignore[assignment]
+REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"] = dict.fromkeys(_rates)

@@ -85,6 +85,8 @@ def port_free() -> int:
 
 def portal_start(data: Path, port: int) -> Portal:
     environ = environ_plain() | {"SLIPWAY_DATA": str(data), "PORT": str(port), "SIGN_IN_ATTEMPTS": "1000"}
+    # What a test launches is built when it does: others want the machine for themselves.
+    environ.setdefault("PREBUILD", "0")
     with (data.parent / "up.log").open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, "manage.py", "up"], cwd=ROOT, env=environ, stdout=output, stderr=output

@@ -20,6 +20,7 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections, connections
 from django.db.models.functions import Now
 
+from apps.provisioning.agent.ahead import BuildAhead
 from apps.provisioning.agent.change_run import AgentContext, ChangeRun
 from apps.provisioning.agent.housekeeping import EVERY as HOUSEKEEPING_EVERY
 from apps.provisioning.agent.housekeeping import Housekeeping
@@ -40,6 +41,7 @@ log = logging.getLogger(__name__)
 RENEW_EVERY = 5.0
 LOOK_EVERY = 1.0
 LOGS_EVERY = 0.2
+AHEAD_EVERY = 10.0
 TICK = 0.05
 REST = 1.0
 GRACE = 20.0
@@ -85,12 +87,15 @@ class Agent:
         listener.start()
         watcher = threading.Thread(target=self._watch, name="watch")
         keeper = threading.Thread(target=self._keep_lease, name="lease")
+        ahead = threading.Thread(target=self._build_ahead, name="ahead")
         cleaner = threading.Thread(target=self._keep_house, daemon=True, name="housekeeping")
         try:
             self._renew()
             self._purge_destroyed()
             watcher.start()
             keeper.start()
+            if settings.PREBUILD:
+                ahead.start()
             cleaner.start()
             log.info("agent %s works with %s %s", self.name, self.engine.kind, self.engine.version)
             self._loop()
@@ -302,6 +307,19 @@ class Agent:
             log.warning("the database does not answer: %s", str(error).splitlines()[0])
         except Exception:
             log.exception("the services could not be looked at")
+
+    def _build_ahead(self) -> None:
+        """Begun a little after the start: people and changes come first."""
+        ahead = BuildAhead(machine=self.machine, is_idle=lambda: not self.runs, stopping=self.stopping)
+        while not self.stopping.wait(AHEAD_EVERY):
+            try:
+                close_old_connections()
+                ahead.look()
+            except DatabaseError as error:
+                log.warning("the database does not answer: %s", str(error).splitlines()[0])
+            except Exception:
+                log.exception("packages could not be installed ahead")
+        connections.close_all()
 
     def _listen(self) -> None:
         """Be woken by PostgreSQL, so that a click starts Terraform within milliseconds; polling is the net below."""

@@ -16,6 +16,7 @@ import sys
 import sysconfig
 import tempfile
 import threading
+import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -39,6 +40,15 @@ _KEPT_BACK = re.compile(
     r"UV_(CACHE_DIR|LINK_MODE|PYTHON|PROJECT.*|WORKING_DIR.*|SYSTEM_PYTHON|TARGET|PREFIX|CONSTRAINT|"
     r"OVERRIDE|REQUIRE_HASHES|NO_VERIFY_HASHES|PUBLISH.*|BUILD_CONSTRAINT|VENV.*|NO_BINARY.*)\Z"
 )
+# Before uv of a build ahead: lowest priority, and an end with the agent, however that ends.
+_LEAST_URGENT = """
+import ctypes, os, sys
+ctypes.CDLL(None).prctl(1, 9, 0, 0, 0)
+if os.getppid() != int(sys.argv[1]):
+    sys.exit(1)
+os.nice(19)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 # The names pip and uv give to the same settings.
 _PIP_TO_UV = {"PIP_INDEX_URL": "UV_DEFAULT_INDEX", "PIP_EXTRA_INDEX_URL": "UV_INDEX", "PIP_FIND_LINKS": "UV_FIND_LINKS",
               "PIP_CERT": "SSL_CERT_FILE", "PIP_NO_INDEX": "UV_NO_INDEX"}  # fmt: skip
@@ -51,6 +61,17 @@ class RuntimeSpec:
     requirements: str
     python: str | None = None
     files: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """A runtime to be: its digest, the lock's text, files to lay over, the interpreter and its full version."""
+
+    digest: str
+    text: str
+    files: Mapping[str, str]
+    executable: str
+    version: str
 
 
 def path_is_inside(name: str) -> bool:
@@ -70,6 +91,26 @@ class Runtimes:
 
     def put(self, workspace_id: str, spec: RuntimeSpec) -> dict[str, Any]:
         """The runtime for a lock text, built unless it is there. Concurrent callers wait for one build."""
+        wanted = self._wanted(spec)
+        reused = True
+        with self._locked(wanted.digest):
+            if not self._whole(wanted.digest):
+                reused = False
+                self._build(wanted, ended=None)
+            directory_private(self._references(wanted.digest) / workspace_id)
+        return {**self._described(wanted.digest), "reused": reused}
+
+    def is_built(self, spec: RuntimeSpec) -> bool:
+        return self._whole(self._wanted(spec).digest)
+
+    def prepare(self, spec: RuntimeSpec, *, ended: threading.Event) -> None:
+        """Build a runtime for nobody yet, as the least urgent work; given up (MachineError) once `ended` is set."""
+        wanted = self._wanted(spec)
+        with self._locked(wanted.digest):
+            if not self._whole(wanted.digest):
+                self._build(wanted, ended=ended)
+
+    def _wanted(self, spec: RuntimeSpec) -> _Wanted:
         if spec.python and not _PYTHON.match(spec.python):
             raise InvalidRequest(
                 f"{spec.python!r} is not a Python version such as 3.11.", code="machine:invalid-python"
@@ -77,14 +118,7 @@ class Runtimes:
         executable, version = self._interpreter(spec.python)
         text = "\n".join(line.rstrip() for line in spec.requirements.splitlines()).strip() + "\n"
         identity = json.dumps([text, version, sysconfig.get_platform(), sorted(spec.files.items()), "2"])
-        digest = hashlib.sha256(identity.encode()).hexdigest()
-        reused = True
-        with self._locked(digest):
-            if not self._whole(digest):
-                reused = False
-                self._build(digest, text, spec.files, executable, version)
-            directory_private(self._references(digest) / workspace_id)
-        return {**self._described(digest), "reused": reused}
+        return _Wanted(hashlib.sha256(identity.encode()).hexdigest(), text, spec.files, executable, version)
 
     def get(self, workspace_id: str, digest: str) -> dict[str, Any]:
         if (
@@ -181,31 +215,33 @@ class Runtimes:
         )
         return os.path.realpath(found), version.stdout.strip()
 
-    def _build(self, digest: str, text: str, files: Mapping[str, str], executable: str, version: str) -> None:
-        building = Path(tempfile.mkdtemp(dir=self.layout.runtimes, prefix=f".building-{digest}-"))
+    def _build(self, wanted: _Wanted, *, ended: threading.Event | None) -> None:
+        """`ended` makes it a build ahead: least urgent, and given up when it is set."""
+        building = Path(tempfile.mkdtemp(dir=self.layout.runtimes, prefix=f".building-{wanted.digest}-"))
+        text = wanted.text
         try:
             lock = building / "requirements.lock"
             lock.write_text(text, encoding="utf-8")
             target = building / "runtime"
-            self._step(
-                ["venv", "--relocatable", "--no-project", "--no-config", "--python", executable, str(target)], text
-            )
+            venv = ["venv", "--relocatable", "--no-project", "--no-config", "--python", wanted.executable, str(target)]
+            self._step(venv, text, ended)
             command = ["pip", "sync", "--require-hashes", "--link-mode", "hardlink", "--compile-bytecode"]
             command += ["--allow-empty-requirements", "--python", str(target / "bin" / "python"), str(lock)]
-            self._step(command, text)
-            _lay_over(_site_packages(target), files)
-            prefixes = {os.path.realpath(Path(executable).parent.parent), str(Path(executable).parent.parent)}
+            self._step(command, text, ended)
+            _lay_over(_site_packages(target), wanted.files)
+            folder = Path(wanted.executable).parent.parent
+            prefixes = {os.path.realpath(folder), str(folder)}
             shutil.move(lock, target / "requirements.lock")
-            record = {"python": version, "prefixes": sorted(prefixes)}
+            record = {"python": wanted.version, "prefixes": sorted(prefixes)}
             json_write(target / "slipway.json", record, mode=0o644)
             _readable_for_all(target)
-            tree_remove(self.path(digest))
-            os.rename(target, self.path(digest))
+            tree_remove(self.path(wanted.digest))
+            os.rename(target, self.path(wanted.digest))
         finally:
             tree_remove(building)
 
-    def _step(self, arguments: list[str], text: str) -> None:
-        result = self._run(arguments)
+    def _step(self, arguments: list[str], text: str, ended: threading.Event | None) -> None:
+        result = self._run(arguments, ended=ended)
         if result.returncode == 0:
             return
         output = [_masked(line) for line in result.stderr.splitlines() if line.strip()][-30:]
@@ -216,26 +252,33 @@ class Runtimes:
             log=output,
         )
 
-    def _run(self, arguments: list[str]) -> subprocess.CompletedProcess[str]:
-        try:
-            return subprocess.run(
-                [self._executable(), *arguments],
-                env=self._environment(),
-                cwd=self.layout.runtimes,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=BUILD_SECONDS,
-                umask=0o022,
-                check=False,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise MachineError(
-                f"Installing the Python packages took longer than {BUILD_SECONDS // 60} minutes and was ended.",
-                code="machine:runtime-failed",
-                status=422,
-            ) from error
+    def _run(self, arguments: list[str], *, ended: threading.Event | None = None) -> subprocess.CompletedProcess[str]:
+        command = [self._executable(), *arguments]
+        if ended:
+            command = [sys.executable, "-I", "-S", "-c", _LEAST_URGENT, str(os.getpid()), *command]
+        deadline = time.monotonic() + BUILD_SECONDS
+        with subprocess.Popen(
+            command,
+            env=self._environment(),
+            cwd=self.layout.runtimes,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            umask=0o022,
+        ) as process:
+            while True:
+                try:
+                    out, err = process.communicate(timeout=1.0)
+                except subprocess.TimeoutExpired:
+                    late = time.monotonic() > deadline
+                    if not late and not (ended and ended.is_set()):
+                        continue
+                    process.kill()
+                    process.communicate()
+                    raise _given_up(late=late) from None
+                return subprocess.CompletedProcess(command, process.returncode, out, err)
 
     def _executable(self) -> str:
         if self._uv:
@@ -263,6 +306,15 @@ class Runtimes:
         own = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": home, "LANG": "C.UTF-8"}
         own |= {"UV_CACHE_DIR": str(self.layout.root / "cache" / "uv"), "UV_NO_PROGRESS": "1"}
         return {**kept, **own}
+
+
+def _given_up(*, late: bool) -> MachineError:
+    detail = f"Installing the Python packages took longer than {BUILD_SECONDS // 60} minutes and was ended."
+    return MachineError(
+        detail if late else "The machine's agent ended before the Python packages were installed.",
+        code="machine:runtime-failed",
+        status=422,
+    )
 
 
 def _site_packages(runtime: Path) -> Path:
