@@ -21,7 +21,9 @@ class FailureWords:
 
 BY_CODE: dict[str, FailureWords] = {
     "provisioning:disk-full": FailureWords(
-        "The disk is full.", "Your files are safe. Delete what you no longer need, or raise the disk limit."
+        "The disk is full.",
+        "What was finished is kept and your files are safe. Delete what you no longer need or raise the disk limit, then "
+        "try again.",
     ),
     "provisioning:repository": FailureWords(
         "The Git repository could not be cloned.",

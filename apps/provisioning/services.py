@@ -9,6 +9,7 @@ from django.db.models.functions import Now
 from apps.accounts.models import Team, User
 from apps.audit.services import audit_record
 from apps.catalog.models import ModuleVersion
+from apps.core.clock import database_now
 from apps.core.correlation import correlation_id
 from apps.core.crypto import encrypt_json
 from apps.core.queue import enqueue
@@ -62,6 +63,9 @@ def change_request(
             )
     except IntegrityError:
         raise ChangeActive from None
+    # By the database's clock, like every later time of it: the order of changes must not hang on a web server's clock.
+    change.created_at = database_now()
+    Change.objects.filter(pk=change.pk).update(created_at=change.created_at)
     _audit(change, "requested", requested_by, after={"kind": kind, "module_version": str(change.module_version)})
     for callback in change_callbacks:
         callback(change)
