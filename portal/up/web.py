@@ -59,6 +59,8 @@ def configuration() -> uvicorn.Config:
         http=BoundedHttpProtocol,
         access_log=False,
         server_header=False,
+        # Its lines go through the portal's own logging, which takes secrets out of them.
+        log_config=None,
         log_level="info",
         # Only behind a proxy that is named may a request say where it comes from and by which scheme.
         proxy_headers=bool(proxies),

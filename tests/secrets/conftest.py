@@ -24,13 +24,14 @@ def journey() -> Iterator[Journey]:
     # What stands for the terminal here is a file, and the password is told there.
     (folder / "up.log").touch(mode=0o600)
     processes = ProcessWatch().start()
-    portal = portal_start(data, port_free())
+    portal = None
     try:
+        portal = portal_start(data, port_free())
         manage(portal, "register_module", str(LEAKY))
         yield journey_make(portal, processes)
     finally:
         processes.stop()
-        if portal.process is not None and portal.process.poll() is None:
+        if portal is not None and portal.process is not None and portal.process.poll() is None:
             portal_stop(portal)
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -2,6 +2,9 @@
 
 import json
 import logging
+import os
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -150,3 +153,15 @@ def test_cache_holds_no_session_key(monkeypatch: pytest.MonkeyPatch) -> None:
     portal_session_remember(SECRET)
     assert kept
     assert not Needles({"session": SECRET}).in_text(repr(kept))
+
+
+def test_the_web_servers_own_lines_are_redacted_as_well() -> None:
+    """uvicorn logs a bug in front of Django by itself; with a configuration of its own it would write past ours."""
+    code = (
+        "from portal.up.web import configuration; configured = configuration(); configured.load()\n"
+        "import logging; logging.getLogger('uvicorn.error').error('Bearer %s', 'CANARY' * 4)\n"
+    ).replace("CANARY", SECRET)
+    environ = {name: value for name, value in os.environ.items() if name != "DJANGO_SETTINGS_MODULE"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environ, timeout=60)
+    assert "Bearer ••••••" in done.stderr, done.stderr
+    assert SECRET not in done.stderr + done.stdout

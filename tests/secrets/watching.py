@@ -5,12 +5,13 @@ import os
 import threading
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import redis
 
 PAUSE_S = 0.05
+# A process that lives longer has become what it will be, and is looked at more seldom.
+YOUNG_S, SELDOM_S = 3.0, 1.0
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class ProcessWatch:
 
     def __init__(self) -> None:
         self.seen: dict[tuple[int, bytes], Seen] = {}
+        self._first: dict[str, float] = {}
+        self._next: dict[str, float] = {}
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -49,22 +52,35 @@ class ProcessWatch:
         return list(self.seen.values())
 
     def _run(self) -> None:
+        own = str(os.getpid())
         while not self._end.wait(PAUSE_S):
-            for entry in os.listdir("/proc"):
-                if entry.isdigit() and int(entry) != os.getpid():
-                    self._look(int(entry))
+            now = time.monotonic()
+            present = [entry for entry in os.listdir("/proc") if entry.isdigit() and entry != own]
+            for entry in present:
+                if now >= self._next.get(entry, 0.0):
+                    self._look(entry)
+                    young = now - self._first.setdefault(entry, now) < YOUNG_S
+                    self._next[entry] = 0.0 if young else now + SELDOM_S
+            for gone in self._first.keys() - set(present):
+                self._first.pop(gone)
+                self._next.pop(gone, None)
 
-    def _look(self, pid: int) -> None:
+    def _look(self, pid: str) -> None:
         try:
-            command = Path(f"/proc/{pid}/cmdline").read_bytes()
-            if not command or (pid, command) in self.seen:
+            command = _read(f"/proc/{pid}/cmdline")
+            if not command or (int(pid), command) in self.seen:
                 return
-            environ = Path(f"/proc/{pid}/environ").read_bytes()
+            environ = _read(f"/proc/{pid}/environ")
         except OSError:
             # It has ended meanwhile, or belongs to somebody else.
             return
-        # Before its exec a child still has the command line of its parent and, for a moment, no environment.
-        self.seen[pid, command] = Seen(pid, command, environ)
+        # Between fork and exec a child has its parent's command line and environment; it is looked at again.
+        self.seen[int(pid), command] = Seen(int(pid), command, environ)
+
+
+def _read(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as file:
+        return file.read()
 
 
 class QueueWatch:
