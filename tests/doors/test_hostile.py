@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from django.db import transaction
@@ -11,15 +12,16 @@ from tests.doors.routes import Route, routes
 from tests.doors.scene import BODIES, Scene, values_for
 from tests.doors.table import Visitors
 
-pytestmark = [pytest.mark.django_db, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.django_db, pytest.mark.timeout(600), pytest.mark.xdist_group("doors-hostile")]
 FIELDS = (
-    "name", "username", "first_name", "email", "person", "manager", "role", "reason", "confirm", "preset", "ttl", "team",
-    "token", "seconds", "plan_hash", "next", "path", "theme", "time_zone", "scope", "days", "current", "new",
+    "name", "username", "first_name", "email", "person", "manager", "role", "reason", "confirm", "preset", "ttl",
+    "team", "token", "seconds", "plan_hash", "next", "path", "theme", "time_zone", "scope", "days", "current", "new",
     "input-cpu", "input-memory_gb", "input-repository", "shown_preset", "q",
 )  # fmt: skip
 TEXTS = ("a\x00b", "\ud800", "x" * 70_000, "9" * 400, "-1e309", "🙂" * 300, "../../../etc/passwd", "\u202e'\"<script>")
-QUERY = ("q", "search", "cursor", "ordering", "status", "team", "owner", "since", "until", "actor", "area", "path",
-         "stream", "after", "page_size", "count", "team_id", "environment", "challenge", "open", "preset", "ttl")  # fmt: skip
+QUERY = ("q", "search", "cursor", "ordering", "status", "team", "owner", "since", "until", "actor", "area",
+         "path", "stream", "after", "page_size", "count", "team_id", "environment", "challenge", "open",
+         "preset", "ttl")  # fmt: skip
 
 
 def forms() -> list[Route]:
@@ -30,8 +32,6 @@ def forms() -> list[Route]:
 
 @pytest.mark.parametrize("text", TEXTS, ids=range(len(TEXTS)))
 def test_no_form_breaks(scene: Scene, text: str) -> None:
-    from urllib.parse import urlencode
-
     visitors, wrong = Visitors(scene), {}
     hostile = dict.fromkeys(FIELDS, text)
     for route in forms():
@@ -48,8 +48,6 @@ def test_no_form_breaks(scene: Scene, text: str) -> None:
 
 @pytest.mark.parametrize("text", TEXTS, ids=range(len(TEXTS)))
 def test_no_query_breaks(scene: Scene, text: str) -> None:
-    from urllib.parse import urlencode
-
     visitors, wrong = Visitors(scene), {}
     query = urlencode(dict.fromkeys(QUERY, text[:2000]), errors="surrogatepass")
     for route in routes():
@@ -59,10 +57,9 @@ def test_no_query_breaks(scene: Scene, text: str) -> None:
         with transaction.atomic():
             path = route.path(values_for(scene, route))
             status = [client.get(f"{path}?{query}", headers=headers).status_code]
-            status += [
-                client.get(f"{path}?{urlencode({n: text[:2000]}, errors='surrogatepass')}").status_code
-                for n in QUERY[:9]
-            ]
+            for name in ("q", "cursor", "ordering"):
+                one = urlencode({name: text[:2000]}, errors="surrogatepass")
+                status.append(client.get(f"{path}?{one}", headers=headers).status_code)
             transaction.set_rollback(True)
         if max(status) >= 500:
             wrong[route.template] = status

@@ -11,7 +11,7 @@ from tests.doors.scene import Scene, values_for
 from tests.doors.table import FORGED, OWNERS, TOKENS, Table, Visitors, document_check, render
 
 # The first test that wants the table waits for all of its requests.
-pytestmark = [pytest.mark.django_db, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.django_db, pytest.mark.timeout(900), pytest.mark.xdist_group("doors-table")]
 # Answered to everybody; each is a decision.
 OPEN = {"/healthz", "/readyz", "/metrics", "/accounts/sign-in/", "/accounts/sign-out/", "/api/docs/", "/api/schema/"}
 OPEN_PREFIXES = ("/accounts/password/{uidb64}/",)
