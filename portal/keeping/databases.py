@@ -39,7 +39,8 @@ def databases_found(places: Places) -> Iterator[Databases]:
     """
     given = os.environ.get("DATABASE_URL", "").strip()
     if given:
-        embedded = str(places.sockets) in given.replace("%2F", "/")
+        made_here = (places.data / "postgres" / "data" / "PG_VERSION").exists()
+        embedded = made_here and str(places.sockets) in given.replace("%2F", "/")
         yield Databases(given, _mlflow_url(places, given, embedded=embedded), embedded)
         return
     if not (places.data / "postgres" / "data" / "PG_VERSION").exists():

@@ -44,7 +44,10 @@ def restore(data: Path, archive: Path, passphrase: str | None, say: Say) -> dict
     agent = seal.open(reader.content("agent.tar") or b"")
     keys = json.loads(seal.open(reader.content("keys.json") or b"") or b"{}") if manifest.get("keys") else {}
 
-    existed = data.exists()
+    existed = data.stat() if data.exists() else None
+    if existed and os.geteuid() == 0:
+        # Of the user the units run as: ours while it is written, theirs again at the end.
+        os.chown(data, 0, 0)
     places = Places(folder_private(data.resolve()))
     lock = UpLock(places)
     if not lock.acquire():
@@ -59,10 +62,12 @@ def restore(data: Path, archive: Path, passphrase: str | None, say: Say) -> dict
         _databases_write(places, reader, manifest)
     except BaseException:
         lock.release()
-        _empty_again(data, keep=existed)
+        _empty_again(data, keep=existed is not None)
+        _owner_give(data, existed)
         raise
     (places.data / MARK).unlink()
     lock.release()
+    _owner_give(data, existed)
     return manifest
 
 
@@ -190,6 +195,20 @@ def _machine_adopt(made: Databases, manifest: dict[str, Any]) -> None:
 def _private_write(path: Path, text: str) -> None:
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         file.write(text)
+
+
+def _owner_give(data: Path, existed: os.stat_result | None) -> None:
+    """To the folder's owner goes everything but what is the agent's, which runs as root where there are two users."""
+    if existed is None or os.geteuid() != 0 or existed.st_uid == 0:
+        return
+    for path in data.iterdir():
+        if path.name in ("agent", "postgres"):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            tree_owner_set(path, existed.st_uid, existed.st_gid)
+        else:
+            os.chown(path, existed.st_uid, existed.st_gid, follow_symlinks=False)
+    os.chown(data, existed.st_uid, existed.st_gid)
 
 
 def _empty_again(data: Path, *, keep: bool) -> None:

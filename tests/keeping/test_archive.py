@@ -221,6 +221,23 @@ def test_a_restore_that_fails_half_way_leaves_the_folder_empty(
     assert list(data.iterdir()) == []
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_folder_of_the_units_user_is_given_back(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the web process needs is its user's; the agent's own stays root's."""
+    monkeypatch.setattr(restoring, "_databases_write", lambda *_: None)
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    os.chown(data, 61_000, 61_000)
+    restore(data, archive, None, quiet)
+    owners = {path.name: path.stat().st_uid for path in [data, *data.iterdir()]}
+    assert owners["data"] == owners["mlflow"] == owners["done"] == 61_000
+    assert owners["agent"] == 0
+    home = data / "agent" / "volumes" / "one"
+    assert {path.lstat().st_uid for path in home.iterdir() if path.is_dir()} != {0}
+
+
 def test_a_backup_is_not_written_over_another(archive: Path, tmp_path: Path) -> None:
     from portal.keeping.backup import BackupWish, backup
     from portal.up.places import Places
