@@ -104,6 +104,13 @@ def usage_of_environment(*, environment_id: UUID, start: datetime, end: datetime
     return usage(start=start, end=end, environment_id=environment_id)[0]
 
 
+def usage_this_month(*, environment_id: UUID) -> Usage:
+    """What one environment has used since the first of the month (UTC)."""
+    now = timezone.now()
+    first = now.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return usage_of_environment(environment_id=environment_id, start=first, end=now)
+
+
 def resources_used(*, workspace_id: UUID, start: datetime, end: datetime) -> list[ResourceUse]:
     """Which resources of a workspace there were while something ran in it, with their sizes, oldest first."""
     now = timezone.now()

@@ -21,6 +21,7 @@ from apps.environments.selectors import change_last, drift_found, files_would_be
 from apps.environments.views.actions import action_post, change_actions, menu_actions, primary_action, secondary_actions
 from apps.environments.views.progress import progress_of
 from apps.environments.words import status_word
+from apps.metering.selectors import usage_this_month
 from apps.provisioning.models import Change, ServiceStatus
 from apps.provisioning.permissions import ChangePermission
 from apps.provisioning.permissions import can as change_can
@@ -214,11 +215,19 @@ def facts_of(environment: Environment) -> list[dict[str, Any]]:
     facts += [
         _input_fact(environment, name) for name in ("cpu", "memory_gb", "repository") if environment.inputs.get(name)
     ]
+    if used := float(usage_this_month(environment_id=environment.pk).core_seconds) / 3600:
+        facts.append({"label": "Used this month", "value": core_hours(used)})
     facts.append({"label": "Cost", "value": "no price yet"})
     isolation = next((service.isolation for service in services if service.isolation), "")
     if isolation:
         facts.append({"label": "Kept apart by", "value": isolation})
     return facts
+
+
+def core_hours(hours: float) -> str:
+    """ "0.25 core-hours", "12 core-hours", "1,250 core-hours" """
+    shown = f"{hours:,.0f}" if hours >= 10 else f"{max(hours, 0.01):.2g}"
+    return f"{shown} core-hour{'' if shown == '1' else 's'}"
 
 
 def _kept_alive(environment: Environment) -> SafeString | str:
