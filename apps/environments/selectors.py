@@ -85,9 +85,9 @@ def application_upstream(environment: Environment) -> Upstream:
 
 def environments_with_kernels() -> list[tuple[Upstream, datetime | None]]:
     """Where running notebooks answer about their kernels, and since when one was known to compute."""
-    running = Environment.objects.filter(status=S.RUNNING).select_related("workspace", "module_version")
+    running = Environment.objects.filter(status=S.RUNNING).select_related("workspace").prefetch_related(versions_once())
     found = []
-    for environment in running.defer("module_version__archive", "module_version__readme"):
+    for environment in running.defer("workspace__resources"):
         applications = applications_of(environment.module_version)
         upstream = application_upstream(environment)
         if applications and applications[0].idle_probe == "jupyter" and upstream.address:
