@@ -332,10 +332,10 @@ class Services:
         while True:
             self._may_start()
             if client_gone():
-                problem = MachineError("Whoever asked for the service is gone.", code="machine:abandoned")
+                abandoned = MachineError("Whoever asked for the service is gone.", code="machine:abandoned")
                 if started:
-                    self._start_failed(record, problem)
-                raise problem
+                    self._start_failed(record, abandoned)
+                raise abandoned
             state = state_read(directory, record.generation)
             if state["phase"] == "running" and service_answers(record.port, record.spec.health_path, record.secret):
                 self._healthy(record, [record.generation, state["restarts"]])
