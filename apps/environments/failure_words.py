@@ -22,8 +22,8 @@ class FailureWords:
 BY_CODE: dict[str, FailureWords] = {
     "provisioning:disk-full": FailureWords(
         "The disk is full.",
-        "What was finished is kept and your files are safe. Delete what you no longer need or raise the disk limit, then "
-        "try again.",
+        "What was finished is kept and your files are safe. Delete what you no longer need or raise the disk limit, "
+        "then try again.",
     ),
     "provisioning:repository": FailureWords(
         "The Git repository could not be cloned.",

@@ -21,7 +21,14 @@ from apps.core.correlation import correlation_id
 from apps.core.crypto import decrypt_json, encrypt_json
 from apps.provisioning.agent.layout import WorkspaceFolder, workspace_folder
 from apps.provisioning.agent.settling import Settling
-from apps.provisioning.agent.shipping import Redactor, build_log_ship, state_restore, state_ship, state_store
+from apps.provisioning.agent.shipping import (
+    Redactor,
+    build_log_ship,
+    state_restore,
+    state_ship,
+    state_shipped,
+    state_store,
+)
 from apps.provisioning.engine import Engine, PlanOptions
 from apps.provisioning.failures import LOST, REPLANNED, UNKNOWN, failure_code
 from apps.provisioning.leases import Lease
@@ -384,7 +391,8 @@ class ChangeRun:
         if state is not None:
             # It could not be written; the next change begins by putting it in its place.
             state_store(lease=self.agent.lease, workspace=self.workspace, change=self.change, state=state)
-        state = state or state_read(self.folder.work)
+        # A torn file says nothing; what was shipped before it was torn still holds.
+        state = state or state_read(self.folder.work) or state_shipped(self.workspace)
         if state is None:
             return
         fields: dict[str, Any] = {

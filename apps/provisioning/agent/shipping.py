@@ -186,6 +186,15 @@ def state_store(*, lease: Lease, workspace: Workspace, change: Change | None, st
     return created
 
 
+def state_shipped(workspace: Workspace) -> StateFile | None:
+    """The newest state the portal has."""
+    newest = state_newest(workspace.pk)
+    if newest is None:
+        return None
+    content = decrypt(bytes(newest.cipher))
+    return StateFile(content, json.loads(content))
+
+
 def state_restore(*, workspace: Workspace, path: Path) -> None:
     """Put the newest shipped state back where the machine has lost its own, or a kill or a full disk has torn it.
 
