@@ -117,3 +117,32 @@ AUDIT_WORDS = {
         for status, words in zip(("done", "failed", "cancelled", "discarded"), (*outcomes, outcomes[-1]), strict=True)
     },
 }
+
+
+@dataclass(frozen=True)
+class IsolationWord:
+    """How an environment is kept from its neighbours: `value` and `note` for its owner, `title` names the means."""
+
+    value: str
+    note: str
+    title: str
+
+
+ISOLATION_WORDS = {
+    "bubblewrap+uid": IsolationWord(
+        "From everybody else",
+        "Others on this machine see neither its files nor its processes.",
+        "bubblewrap, with a system user of its own",
+    ),
+    "bubblewrap": IsolationWord(
+        "From everybody else", "Others on this machine see neither its files nor its processes.", "bubblewrap"
+    ),
+    "landlock": IsolationWord(
+        "Its files are",
+        "Others on this machine cannot open its files; they can see that its processes exist.",
+        "Landlock, without bubblewrap",
+    ),
+    "none": IsolationWord(
+        "Not kept apart", "Others who run something on this machine could read its files.", "no isolation works here"
+    ),
+}

@@ -157,6 +157,14 @@ def test_out_of_memory_is_said_in_words(people: People, running: Environment) ->
     assert "ran out of memory" in note.text
 
 
+def test_a_full_disk_is_said_in_words(people: People, running: Environment) -> None:
+    reason = "Your files take 41 MB, more than the 40 MB of this environment, so it was stopped. Nothing was deleted."
+    seen(running, "out_of_disk", reason=reason)
+    assert again(running).status == "failed"
+    assert running.status_reason == reason
+    assert "ran out of disk" in Notification.objects.get(user=people.dana).text
+
+
 def test_a_killed_kernel_is_told_once_and_the_notebook_runs_on(people: People, running: Environment) -> None:
     ServiceStatusFactory(
         workspace=running.workspace, observed_at=timezone.now(), started_at=timezone.now(), oom_kills=1

@@ -405,4 +405,5 @@ def test_memory_in_use_is_shown_against_its_limit(
     )
     page = as_person(people.dana).get(at(running, "part/overview/")).content.decode()
     assert "1.0 GB of 2.0 GB" in page
-    assert "bubblewrap" in page
+    assert "From everybody else" in page
+    assert 'title="bubblewrap"' in page, "the technical name is there for who looks for it"

@@ -109,7 +109,9 @@ def _running(environment: Environment) -> dict[str, Any]:
 def _crashed_meanwhile(environment: Environment, change: Change) -> dict[str, Any]:
     """An application may die between its health check and the end of the change; nobody reports it a second time."""
     dead = ServiceStatus.objects.filter(
-        workspace_id=environment.pk, status__in=("crashed", "out_of_memory"), started_at__gte=change.created_at
+        workspace_id=environment.pk,
+        status__in=("crashed", "out_of_memory", "out_of_disk"),
+        started_at__gte=change.created_at,
     ).first()
     if dead is None:
         return {}

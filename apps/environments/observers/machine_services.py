@@ -27,7 +27,7 @@ def service_observed(workspace: Workspace, service: ServiceStatus, previous: str
     if active is not None and active.kind != "refresh":
         environment_publish(environment)
         return
-    if service.status in ("crashed", "out_of_memory"):
+    if service.status in ("crashed", "out_of_memory", "out_of_disk"):
         _died(environment, service)
     elif service.status == "running":
         _runs(environment, service, previous)
@@ -55,6 +55,8 @@ def _died(environment: Environment, service: ServiceStatus) -> None:
     what = f"the {environment.module.get_kind_display().lower()}"
     if service.status == "out_of_memory":
         failure, reason, action = F.MEMORY, memory_words(environment, service, f"{what} was"), "Choose a larger size"
+    elif service.status == "out_of_disk":
+        failure, reason, action = F.CRASH, service.reason, "Start it to make room"
     else:
         at = clock_of(timezone.now(), environment.owner)
         failure, action = F.CRASH, "See the log"
@@ -66,7 +68,8 @@ def _died(environment: Environment, service: ServiceStatus) -> None:
     environment_write(
         environment, {"status": S.FAILED, "failure": failure, "status_reason": reason, "open_connections": 0}
     )
-    head = "ran out of memory: " if failure == F.MEMORY else "crashed: "
+    heads = {"out_of_memory": "ran out of memory: ", "out_of_disk": "ran out of disk: "}
+    head = heads.get(service.status, "crashed: ")
     tell_owner(
         environment,
         head + reason[:1].lower() + reason[1:],

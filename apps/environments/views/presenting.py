@@ -20,7 +20,7 @@ from apps.environments.permissions import permissions_of
 from apps.environments.selectors import change_last, drift_found, files_would_be_lost
 from apps.environments.views.actions import action_post, change_actions, menu_actions, primary_action, secondary_actions
 from apps.environments.views.progress import progress_of
-from apps.environments.words import status_word
+from apps.environments.words import ISOLATION_WORDS, IsolationWord, status_word
 from apps.metering.selectors import usage_this_month
 from apps.provisioning.models import Change, ServiceStatus
 from apps.provisioning.permissions import ChangePermission
@@ -220,7 +220,8 @@ def facts_of(environment: Environment) -> list[dict[str, Any]]:
     facts.append({"label": "Cost", "value": "no price yet"})
     isolation = next((service.isolation for service in services if service.isolation), "")
     if isolation:
-        facts.append({"label": "Kept apart by", "value": isolation})
+        word = ISOLATION_WORDS.get(isolation, IsolationWord(isolation, "", ""))
+        facts.append({"label": "Kept apart", "value": word.value, "note": word.note, "title": word.title})
     return facts
 
 

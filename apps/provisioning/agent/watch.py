@@ -22,7 +22,7 @@ from apps.provisioning.selectors import workspace_outputs
 log = logging.getLogger(__name__)
 
 FIGURES_EVERY = 5.0
-FIGURES = ("reason", "isolation", "memory_bytes", "memory_limit_bytes", "cpu_seconds", "observed_at")
+FIGURES = ("reason", "isolation", "memory_bytes", "memory_limit_bytes", "cpu_seconds", "disk_bytes", "observed_at")
 SOURCE = "application/"
 ERROR_WORD = re.compile(r"\b(error|critical|traceback|exception)\b", re.IGNORECASE)
 WARNING_WORD = re.compile(r"\bwarn(ing)?\b", re.IGNORECASE)
@@ -158,6 +158,7 @@ class ServiceWatch:
             "memory_bytes": item.memory_bytes,
             "memory_limit_bytes": item.memory_limit_bytes,
             "cpu_seconds": item.cpu_seconds,
+            "disk_bytes": item.disk_bytes,
             "started_at": _started_at(item),
             "observed_at": timezone.now(),
         }
