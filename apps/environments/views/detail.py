@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from apps.core.rates import rate_check
 from apps.environments.models import Environment
 from apps.environments.selectors import activity_of, changes_of, is_serving, outputs_shown, resources_shown
 from apps.environments.views.finding import find, find_change
@@ -234,6 +235,7 @@ def log_lines_after(request: HttpRequest, pk: UUID) -> HttpResponse:
 def log_download(request: HttpRequest, pk: UUID) -> HttpResponse:
     """The whole log as text, streamed."""
     environment = find(request, pk)
+    rate_check(scope="export", user_id=request.user.pk)
     stream, change_id = _stream_and_change(request, environment)
     rows = log_lines(workspace_id=pk, stream=stream, limit=1_000_000, change_id=change_id)
     text = (
