@@ -65,15 +65,22 @@ def agent_running(root: Path, **options: Any) -> Iterator[OneAgent]:
         agent.stop()
 
 
-def quick_version(**fields: Any) -> ModuleVersion:
-    return module_register(path=QUICK, actor=None)
-
-
-def quick_launch(people: People, *, name: str = "quick", **knobs: Any) -> Environment:
+def quick_launch(
+    people: People,
+    *,
+    name: str = "quick",
+    version: ModuleVersion | None = None,
+    ttl_seconds: int | None = None,
+    **knobs: Any,
+) -> Environment:
     """Asks for the launch of a small server; knobs are the module's variables."""
-    inputs = {"python": os.path.realpath(sys._base_executable), **knobs}  # type: ignore[attr-defined]
     return environment_launch(
-        actor=people.dana, team=people.vision, module_version=quick_version(), name=name, inputs=inputs
+        actor=people.dana,
+        team=people.vision,
+        module_version=version or module_register(path=QUICK, actor=None),
+        name=name,
+        inputs={"python": os.path.realpath(sys._base_executable), **knobs},  # type: ignore[attr-defined]
+        ttl_seconds=ttl_seconds,
     )
 
 
