@@ -67,6 +67,11 @@ class Group:
         """SIGKILL everything in the group until it is empty; returns what was killed."""
         killed: set[int] = set()
         deadline = time.monotonic() + wait
+        # What forks as fast as one kills would never come to an end.
+        self._write("pids", "pids.max", 0, optional=True)
+        if self.version == 2:
+            killed.update(self.pids())
+            self._write("pids", "cgroup.kill", 1, optional=True)
         while pids := self.pids():
             killed.update(pids)
             for pid in pids:
