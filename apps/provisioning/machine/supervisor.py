@@ -232,7 +232,8 @@ class Supervisor:
             "umask=077",
             *(["user=root"] if os.geteuid() == 0 else []),
             "[include]",
-            f"files={_escaped(self._programs)}/*.conf",
+            # Relative to this file: in a whole path supervisord would take a space for the end of it.
+            "files=programs/*.conf",
         ]
         text_write(self._configuration, "\n".join(lines) + "\n")
 
