@@ -4,6 +4,7 @@ The whole ASGI application is asked, over rows that are really committed; behind
 """
 
 import asyncio
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,7 +12,7 @@ import pytest
 from aiohttp import web
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.db import connection
+from django.db import connection, connections
 from django.test import Client
 
 import portal.asgi
@@ -155,12 +156,14 @@ async def test_doors_before_django(committed: Scene, monkeypatch: pytest.MonkeyP
     settings.ACCESS_PROXY_SECRET = SECRET
     server = web.Application()
     server.router.add_route("*", "/{tail:.*}", yes)
-    hub = LiveHub(settings.DATABASE_URL.replace("/slipway", f"/{connection.settings_dict['NAME']}", 1))
+    hub = LiveHub(re.sub(r"/slipway(?=\?|$)", f"/{connection.settings_dict['NAME']}", settings.DATABASE_URL))
     monkeypatch.setattr(portal.asgi.doors.events, "hub", hub)
     async with aiohttp_served(server) as address:
         table = await doors_ask(committed, monkeypatch, address)
         await hub.close()
         await upstream_session_close()
+        # The thread in which the browsers above ran keeps its connection otherwise.
+        await sync_to_async(connections.close_all)()
     only_owner = table["an application host, as a browser comes in"]
     assert {name for name, said in only_owner.items() if said == "200"} == {"owner"}
     assert set(table["the same without its secret"].values()) == {"403"}
