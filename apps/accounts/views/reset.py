@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required, login_required
 from django.contrib.auth.views import PasswordResetConfirmView
 from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
@@ -44,8 +45,8 @@ class PasswordResetView(PasswordResetConfirmView):
     form_class = PasswordResetForm
     http_method_names = ["get", "head", "post"]
 
-    def dispatch(self, *args: Any, **kwargs: Any) -> HttpResponse:
-        response: HttpResponse = super().dispatch(*args, **kwargs)
+    def dispatch(self, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        response = super().dispatch(*args, **kwargs)
         if not self.validlink and response.status_code == 200:
             response.status_code = 404
         return response
@@ -55,7 +56,7 @@ class PasswordResetView(PasswordResetConfirmView):
         return user if user is not None and user.is_active else None
 
     def form_valid(self, form: Any) -> HttpResponse:
-        user: User = self.user
+        user: Any = self.user
         password_reset(user=user, new=form.cleaned_data["new_password1"])
         del self.request.session["_password_reset_token"]
         axes_reset(username=user.username)
