@@ -111,22 +111,37 @@ def dump(url: str, target: Path) -> None:
     """The whole database into one file. Raises KeepingError with what pg_dump says."""
     with psycopg.connect(url, connect_timeout=10) as connection:
         version = connection.info.server_version // 10000
-    _run([*_tool("pg_dump", version), "--format=custom", "--no-owner", "--no-privileges", f"--file={target}"], url)
+    _run([_tools("pg_dump", version)[0], "--format=custom", "--no-owner", "--no-privileges", f"--file={target}"], url)
 
 
 def load(url: str, source: Path) -> None:
-    """A dump into an empty database, whole or not at all."""
+    """A dump into an empty database, whole or not at all.
+
+    By the oldest client that fits the server and reads the dump: a newer one sets what an older server does not know.
+    """
+    with psycopg.connect(url, connect_timeout=10) as connection:
+        version = connection.info.server_version // 10000
+    readers = [tool for tool in _tools("pg_restore", version) if _reads(tool, source)]
+    if not readers:
+        raise KeepingError(
+            f"No pg_restore here reads this dump for PostgreSQL {version}: it was made by a newer PostgreSQL. Restore "
+            "into one of at least that version."
+        )
     _run(
-        [*_tool("pg_restore", 0), "--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error"]
+        [readers[0], "--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error"]
         + [f"--dbname={psycopg.conninfo.conninfo_to_dict(url)['dbname']}", str(source)],
         url,
     )
 
 
-def _tool(name: str, server: int) -> list[str]:
-    """A client of at least the server's version: the embedded one, or the machine's.
+def _reads(tool: str, source: Path) -> bool:
+    return subprocess.run([tool, "--list", str(source)], capture_output=True, check=False).returncode == 0
 
-    Of two that would do, the older: it writes nothing that the server does not know.
+
+def _tools(name: str, server: int) -> list[str]:
+    """Clients of at least the server's version, the embedded one and the machine's, the older first.
+
+    Raises KeepingError where there is none.
     """
     found: list[tuple[int, str]] = []
     try:
@@ -143,7 +158,7 @@ def _tool(name: str, server: int) -> list[str]:
     fitting = sorted(item for item in found if item[0] >= server)
     if not fitting:
         raise KeepingError(f"There is no {name} of version {server} or newer: install PostgreSQL's client programs.")
-    return [fitting[0][1] if server else fitting[-1][1]]
+    return [path for _, path in fitting]
 
 
 def _run(command: list[str], url: str) -> None:
