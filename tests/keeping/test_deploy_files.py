@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,18 @@ def test_ending_the_agent_leaves_terraform_and_notebooks_alone() -> None:
     agent = unit_read(DEPLOY / "systemd" / "slipway-agent.service")
     assert (agent["KillMode"], agent["SendSIGKILL"], agent["Delegate"]) == (["process"], ["no"], ["yes"])
     assert "--end-everything" not in agent["ExecStart"][0]
+
+
+def test_the_shell_command_has_the_environment_of_the_units(tmp_path: Path) -> None:
+    for name in ("slipway.env", "mlflow.env"):
+        text = (DEPLOY / name).read_text().replace('SECRET_KEY=""', f'SECRET_KEY="{"x" * 60}"')
+        (tmp_path / name).write_text(text)
+    script = (DEPLOY / "bin" / "slipway").read_text().replace("/etc/slipway", str(tmp_path))
+    script = script.replace("/opt/slipway/.venv/bin/python", sys.executable).replace("/opt/slipway", str(ROOT))
+    (tmp_path / "slipway").write_text(script)
+    shown = "from django.conf import settings; print(settings.SETTINGS_MODULE, settings.APPS_URL)"
+    environ = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    done = subprocess.run(
+        ["sh", str(tmp_path / "slipway"), "shell", "-c", shown], env=environ, capture_output=True, text=True
+    )
+    assert done.stdout.split()[-2:] == ["portal.settings.prod", "https://apps.slipway-apps.example.net"], done.stderr
