@@ -126,7 +126,8 @@ class LiveHub:
     async def _follow(self, connection: psycopg.AsyncConnection[Any]) -> None:
         await connection.execute(f"LISTEN {CHANNEL}")
         cursor = connection.cursor(row_factory=tuple_row)
-        if self.cursor == 0:
+        if not self._ready.is_set():
+            # Only once: after an outage the feed goes on where it was, also from the very beginning.
             await cursor.execute("SELECT coalesce(max(id), 0) FROM core_liveevent")
             self.cursor = (await cursor.fetchone())[0]  # type: ignore[index]
         self._ready.set()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, connections
 
 from apps.core import events, live
 from apps.core.events import Audience, EventStream, LiveHub, Subscription
@@ -18,11 +18,13 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 TEAM = "team:1"
 TOPIC = "environment:7"
+NAME = "live-hub-under-test"
 
 
 def database_url() -> str:
     parameters = connection.get_connection_params()
-    return " ".join(f"{name}={parameters[name]}" for name in ("host", "user", "password", "dbname"))
+    parameters["application_name"] = NAME
+    return " ".join(f"{name}={parameters[name]}" for name in ("host", "user", "password", "dbname", "application_name"))
 
 
 def publish(number: int = 1, **over: str) -> None:
@@ -130,3 +132,37 @@ def test_a_stream_is_refused_for_a_moment_while_the_database_is_away(monkeypatch
         raise OperationalError("connection refused")
 
     assert served(away, "") == 503
+
+
+def test_the_feed_goes_on_where_it_was_when_the_database_cut_it() -> None:
+    """As a restart of PostgreSQL does: every connection of the hub ends, nothing is lost or told twice."""
+
+    def publish_around_a_cut() -> int:
+        try:
+            publish(2)
+            with connection.cursor() as cursor:
+                cursor.execute(
+                    "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = %s", [NAME]
+                )
+                (ended,) = cursor.fetchone()
+            publish(2)
+            return int(ended)
+        finally:
+            connections.close_all()
+
+    async def follow() -> list[int]:
+        heard: list[int] = []
+        async with hub_running() as hub:
+            subscription = listener()
+            await hub.subscribe(subscription, None)
+            for _ in range(2):
+                assert await sync_to_async(publish_around_a_cut)() >= 1
+                for _ in range(4):
+                    row = await asyncio.wait_for(subscription.queue.get(), 20)
+                    assert row is not None
+                    heard.append(row[0])
+            assert subscription.queue.empty()
+        return heard
+
+    heard = asyncio.run(follow())
+    assert heard == ids()
