@@ -92,9 +92,11 @@ def test_cancelling_a_launch(
         cancel(change, people)
         # A second click changes nothing.
         cancel(change, people)
-        settled(environment, "failed")
+        status = settled(environment)
         change.refresh_from_db()
-        assert (change.status, environment.failure) == ("cancelled", "cancel")
+        # Where only the last resource was under way, it may be finished before Terraform hears of it.
+        done = stage == "settling" and (change.status, status) == ("applied", "running")
+        assert done or (change.status, status, environment.failure) == ("cancelled", "failed", "cancel")
         in_creation = {
             "creating": {"slipway_volume.home", "terraform_data.build"},
             "waiting for health": {"slipway_volume.home", "slipway_service.app"},

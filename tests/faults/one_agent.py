@@ -23,6 +23,7 @@ from apps.provisioning.agent.build import agent_build
 from apps.provisioning.agent.daemon import Agent
 from apps.provisioning.engine import Engine
 from apps.provisioning.models import Change, CommandRecord, StateVersion, Workspace
+from apps.provisioning.services import change_approve
 from tests.factories import People, change_of
 
 QUICK = Path(__file__).parent / "modules" / "quick"
@@ -112,8 +113,13 @@ def reach(environment: Environment, status: str, *, step: str = "") -> Change:
 
 
 def settled(environment: Environment, *wanted: str) -> str:
-    """The environment's status once no change is going on."""
-    until(lambda: not change_of(environment).is_active, 90, what=lambda: story(environment))
+    """The environment's status once no change is going on, or one waits for a click."""
+    waits = Change.Status.AWAITING_APPROVAL
+    until(
+        lambda: not (now := change_of(environment)).is_active or now.status == waits,
+        90,
+        what=lambda: story(environment),
+    )
     environment.refresh_from_db()
     assert not wanted or environment.status in wanted, story(environment)
     return environment.status
@@ -126,10 +132,15 @@ def state_names(environment: Environment) -> set[str]:
 
 def lead_on(environment: Environment, owner: User) -> None:
     """What the page offers, pressed until it runs."""
-    for _ in range(3):
+    for _ in range(4):
         status = settled(environment)
         if status == "running":
             return
+        if status == "awaiting_approval":
+            change = change_of(environment)
+            change_approve(change=change, actor=owner, plan_hash=change.plan_hash)
+            until(lambda pk=change.pk: not Change.objects.get(pk=pk).is_active, 90)
+            continue
         press = environment_retry if status == "failed" else environment_start
         press(environment=environment, actor=owner)
     settled(environment, "running")
