@@ -47,6 +47,8 @@ log = logging.getLogger(__name__)
 
 Status = Change.Status
 MOST_REPLANS = 3
+# What a person may change while this runs; the plan and the like are this run's own.
+MOVED_BY_OTHERS = ("status", "fence", "cancel_requested_at", "kill_confirmed_at", "approved_hash")
 # Less than a plan or a state may need.
 FULL_BYTES = 1024 * 1024
 
@@ -78,12 +80,14 @@ class ChangeRun:
         self.handle: StageHandle | None = None
         self.cancel_sent = self.kill_sent = self.never_began = self.troubled = False
         self.state_seen: tuple[int, int] | None = None
+        self.log_seen: tuple[Path, int] | None = None
+        self.log_is_shipped = False
         self.settling: tuple[Settling, StageResult] | None = None
 
     def tick(self) -> bool:
         """Do what can be done now without waiting; True when the change has ended or waits for a person."""
         correlation_id.set(self.change.correlation_id or "-")
-        self.change.refresh_from_db()
+        self.change.refresh_from_db(fields=MOVED_BY_OTHERS)
         status = self.change.status
         if status == Status.QUEUED:
             return self._begin()
@@ -180,23 +184,31 @@ class ChangeRun:
             self.kill_sent = True
 
     def _ship(self, phase: str, *, whole: bool = False) -> None:
+        log_file = self.folder.stage(self.change.pk, phase, self.attempt) / "log.jsonl"
+        mark = (log_file, log_file.stat().st_size if log_file.exists() else 0)
+        # Twenty looks a second at every change: where nothing was written the database is not asked.
+        if whole or mark != self.log_seen:
+            self._ship_log(phase, log_file, whole=whole)
+            self.log_seen = mark if self.log_is_shipped else None
+        if phase == "apply":
+            self._ship_state()
+
+    def _ship_log(self, phase: str, log_file: Path, *, whole: bool) -> None:
         if phase == "apply":
             # What a service was given, its program may say as it fails, and the provider repeats its last words.
             own = self.agent.machine.services.records(str(self.workspace.pk))
             self.redact.learn([[record.secret, record.spec.secret_environment] for record in own])
-        stage = self.folder.stage(self.change.pk, phase, self.attempt)
         while entries := build_log_ship(
             lease=self.agent.lease,
             change=self.change,
-            path=stage / "log.jsonl",
+            path=log_file,
             redact=self.redact,
             parse=log_line_parse,
         ):
             self._follow_steps(entries)
             if not whole:
                 break
-        if phase == "apply":
-            self._ship_state()
+        self.log_is_shipped = not entries
 
     def _ship_state(self) -> None:
         try:
@@ -213,7 +225,7 @@ class ChangeRun:
         total = self.change.steps_total
         for entry in entries:
             if entry.hook == "apply_start":
-                step = labels.get(entry.resource, entry.resource)
+                step = labels.get(entry.resource.partition("[")[0], entry.resource)
                 change_step(
                     self.change, fence=self.agent.lease.fence, step=step, done=self.change.steps_done, total=total
                 )

@@ -136,9 +136,11 @@ class Agent:
         changes = Change.objects.filter(
             machine_id=self.lease.machine_id,
             status__in=(Change.Status.QUEUED, Change.Status.PLANNING, Change.Status.PLANNED, Change.Status.APPLYING),
-        ).select_related("workspace", "module_version__module")
-        for change in changes.order_by("created_at", "id"):
-            if change.pk not in self.runs:
+        ).order_by("created_at", "id")
+        # Ids only: this is asked twenty times a second, and a change comes with its module's whole archive.
+        new = [key for key in changes.values_list("pk", flat=True) if key not in self.runs]
+        if new:
+            for change in changes.filter(pk__in=new).select_related("workspace", "module_version__module"):
                 self._take(change)
         for key, run in list(self.runs.items()):
             if self._tick(run):
