@@ -71,7 +71,7 @@ def finish(environment: "Environment", people: "People", agent: "OneAgent", *, l
 
 @pytest.mark.parametrize(
     ("engine", "stage"),
-    matrix("queued", "planning", "creating", "waiting for health", "settling", quick=("waiting for health",)),
+    matrix("queued", "planning", "creating", "waiting for health", quick=("waiting for health",)),
 )
 def test_cancelling_a_launch(
     start: "Callable[[Engine], OneAgent]", people: "People", engine: "Engine", stage: str
