@@ -140,7 +140,7 @@ def environments_list(
     return rows.defer("inputs_cipher", "secrets_cipher", "settled_cipher").order_by(order, "id")
 
 
-def versions_once() -> Prefetch:
+def versions_once() -> "Prefetch[str, QuerySet[ModuleVersion], str]":
     """The module versions of a list, each read once: joined, its whole interface would come with every row."""
     return Prefetch("module_version", ModuleVersion.objects.defer("archive", "readme"))
 
