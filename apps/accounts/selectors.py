@@ -1,6 +1,6 @@
 """Reads over people and teams."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -43,7 +43,7 @@ def teams_with_members(*, user: User, unfold: Team | None = None) -> list[TeamMe
     ]
 
 
-def _unfolded(teams: list[Team], unfold: Team | None) -> set[UUID]:
+def _unfolded(teams: Sequence[Team], unfold: Team | None) -> set[UUID]:
     """Teams to be shown with their people: from the first on, until there are too many people."""
     shown, room = ({unfold.pk} if unfold else set()), PEOPLE_SHOWN
     for team in teams:
