@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.e2e.conftest import Portal, sign_in
 from tests.e2e.notebook import Notebook, notebook_launch, notebooks_destroy
@@ -147,8 +147,9 @@ def pages(portal: Portal, browser: Browser, attack: Attack) -> Iterator[Page]:
     page.context.close()
 
 
-def is_laboratory(page: Page) -> bool:
-    return bool(page.evaluate("document.getElementById('jupyter-config-data') !== null"))
+def laboratory(page: Page) -> Locator:
+    """What every page of JupyterLab has, and no other."""
+    return page.locator("#jupyter-config-data")
 
 
 def fetched(page: Page, url: str, **options: Any) -> str:
@@ -193,7 +194,7 @@ def test_scripts_change_nothing_at_other_origins(portal: Portal, attack: Attack,
                 " document.body.append(f); f.submit(); }",
                 url,
             )
-        assert not is_laboratory(form)
+        expect(laboratory(form)).to_have_count(0)
         form.close()
     time.sleep(0.5)
     assert attack.victim.changes() == before
@@ -263,7 +264,7 @@ def test_tickets_of_others_cannot_be_asked_for(portal: Portal, attack: Attack, p
     page = pages.context.new_page()
     try:
         page.goto(f"{portal.url}environments/open/{attack.victim.slug}/?path=/lab&challenge={'0' * 64}")
-        assert not is_laboratory(page)
+        expect(laboratory(page)).to_have_count(0)
         assert not page.url.startswith(attack.url(attack.colleague))
         for path in ("//evil.example/", "/\\evil.example", "https://evil.example/", "/%0d%0aSet-Cookie:x=1", "@evil"):
             page.goto(f"{portal.url}environments/open/{attack.colleague.slug}/?path={path}", wait_until="commit")
@@ -288,7 +289,7 @@ def test_cookies_cannot_be_planted(portal: Portal, attack: Attack, pages: Page) 
     victim = pages.context.new_page()
     victim.goto(attack.url(attack.victim, "/lab"))
     victim.wait_for_url("**/lab*")
-    assert is_laboratory(victim)
+    expect(laboratory(victim)).to_have_count(1)
     victim.goto(portal.url)
     assert victim.get_by_role("link", name="Launch").first.is_visible()
     victim.close()
@@ -309,5 +310,5 @@ def test_a_flood_of_cookies_shuts_nobody_out(portal: Portal, attack: Attack, pag
         assert "reload the page" in other.content()
         other.reload()
     other.wait_for_url("**/lab*")
-    assert is_laboratory(other)
+    expect(laboratory(other)).to_have_count(1)
     other.close()
