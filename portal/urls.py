@@ -1,5 +1,7 @@
 """Every address of the portal. Application hosts, `/mlflow/` and `/events/` are answered before Django: see asgi.py."""
 
+from typing import Any
+
 from django.contrib import admin
 from django.urls import include, path
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
@@ -13,16 +15,17 @@ from apps.environments.api.urls import routes as environment_routes
 from apps.metering.api.urls import routes as metering_routes
 from apps.provisioning.api.urls import routes as provisioning_routes
 
-router = DefaultRouter()
-router.include_format_suffixes = False
-for prefix, viewset, basename in (
+routes: list[tuple[str, Any, str]] = [
     *account_routes,
     *audit_routes,
     *catalog_routes,
     *environment_routes,
     *metering_routes,
     *provisioning_routes,
-):
+]
+router = DefaultRouter()
+router.include_format_suffixes = False
+for prefix, viewset, basename in routes:
     router.register(prefix, viewset, basename)
 
 urlpatterns = [

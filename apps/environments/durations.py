@@ -2,6 +2,7 @@
 
 import re
 
+LONGEST_SECONDS = 10 * 366 * 86_400
 UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400, "w": 604_800}
 PART = re.compile(r"(\d+(?:\.\d+)?)\s*(s|min|m|h|d|w)\s*")
 
@@ -21,8 +22,8 @@ def duration_seconds(text: str | int | float) -> int:
             seconds = sum(float(count) * UNITS[unit] for count, unit in parts)
         else:
             raise ValueError(f"“{text}” is not a length of time; write for example 8h or 30m")
-    if not 0 < seconds < 10 * 366 * 86_400:
-        raise ValueError("give a length of time above zero")
+    if not 0 < seconds <= LONGEST_SECONDS:
+        raise ValueError("give a length of time above zero and of at most ten years")
     return int(seconds)
 
 

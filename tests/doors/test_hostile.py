@@ -19,6 +19,11 @@ FIELDS = (
     "input-cpu", "input-memory_gb", "input-repository", "shown_preset", "q",
 )  # fmt: skip
 TEXTS = ("a\x00b", "\ud800", "x" * 70_000, "9" * 400, "-1e309", "🙂" * 300, "../../../etc/passwd", "\u202e'\"<script>")
+# The same code takes all of them; the long suite asks with each.
+SOME_TEXTS = [
+    pytest.param(text, id=str(number), marks=() if number in (0, 1) else pytest.mark.matrix)
+    for number, text in enumerate(TEXTS)
+]
 QUERY = ("q", "search", "cursor", "ordering", "status", "team", "owner", "since", "until", "actor", "area",
          "path", "stream", "after", "page_size", "count", "team_id", "environment", "challenge", "open",
          "preset", "ttl")  # fmt: skip
@@ -30,7 +35,7 @@ def forms() -> list[Route]:
     ]
 
 
-@pytest.mark.parametrize("text", TEXTS, ids=range(len(TEXTS)))
+@pytest.mark.parametrize("text", SOME_TEXTS)
 def test_no_form_breaks(scene: Scene, text: str) -> None:
     visitors, wrong = Visitors(scene), {}
     hostile = dict.fromkeys(FIELDS, text)
@@ -46,7 +51,7 @@ def test_no_form_breaks(scene: Scene, text: str) -> None:
     assert not wrong
 
 
-@pytest.mark.parametrize("text", TEXTS, ids=range(len(TEXTS)))
+@pytest.mark.parametrize("text", SOME_TEXTS)
 def test_no_query_breaks(scene: Scene, text: str) -> None:
     visitors, wrong = Visitors(scene), {}
     query = urlencode(dict.fromkeys(QUERY, text[:2000]), errors="surrogatepass")

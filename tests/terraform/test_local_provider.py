@@ -56,7 +56,9 @@ def test_stopping_and_changing_happen_in_place(plain: PlainTerraform, agent: Age
     assert agent.ask("GET", "/v1/volumes/home")[0] == 200
     plain.apply("-var=note=b")
     assert agent.ask("GET", "/v1/services/web")[1]["status"] == "running"
-    assert plain.state("slipway_service.web")["attributes"]["secret"] == agent.ask("GET", "/v1/services/web")[1]["secret"]
+    assert (
+        plain.state("slipway_service.web")["attributes"]["secret"] == agent.ask("GET", "/v1/services/web")[1]["secret"]
+    )
 
 
 def test_drift_is_seen_and_put_right(plain: PlainTerraform, agent: Agent) -> None:

@@ -6,6 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps.environments.api.fields import InputsField, LengthOfTimeField
+from apps.environments.durations import LONGEST_SECONDS
 from apps.environments.models import Environment
 from apps.environments.selectors import applications_of, outputs_shown
 from apps.environments.services.values import app_url
@@ -67,7 +68,7 @@ class ReasonSerializer(serializers.Serializer[Any]):
 class ExtendSerializer(serializers.Serializer[Any]):
     """One of the three; `seconds` and `ttl` count from the present stop time."""
 
-    seconds = serializers.IntegerField(min_value=60, required=False)
+    seconds = serializers.IntegerField(min_value=60, max_value=LONGEST_SECONDS, required=False)
     ttl = LengthOfTimeField(required=False, help_text="Seconds, or for example 2h.")
     until = serializers.DateTimeField(required=False)
 

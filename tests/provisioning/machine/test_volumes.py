@@ -7,8 +7,8 @@ import threading
 import pytest
 
 from apps.provisioning.machine.errors import InvalidRequest
-from apps.provisioning.machine.trees import tree_remove, tree_used_bytes
 from apps.provisioning.machine.repositories import repository_checked, repository_folder
+from apps.provisioning.machine.trees import tree_remove, tree_used_bytes
 
 
 def test_created_read_adopted_and_deleted(bench):

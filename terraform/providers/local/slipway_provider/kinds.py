@@ -137,9 +137,7 @@ class Service(AgentResource):
         Attribute("health_path", String(), "Path that answers below 400 when it is ready", optional=True),
         Attribute("health_timeout_s", Number(), "Seconds it may take to get ready", optional=True),
         Attribute("app_port", Number(), "A fixed port instead of a free one", optional=True),
-        Attribute(
-            "status", String(), "running, starting, stopped, crashed, out_of_memory, out_of_disk", computed=True
-        ),
+        Attribute("status", String(), "running, starting, stopped, crashed, out_of_memory, out_of_disk", computed=True),
         Attribute("port", Number(), "Port on the loopback interface", computed=True),
         Attribute("address", String(), "`127.0.0.1:<port>`", computed=True),
         Attribute("secret", String(), "Random, a new one with every start asked for", computed=True, sensitive=True),
