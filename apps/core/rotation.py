@@ -22,6 +22,13 @@ from apps.core.crypto import keys_known
 from apps.core.exceptions import UserError
 
 TRANSACTIONS_SECONDS = 60
+OLDER_TRANSACTIONS = """
+SELECT EXISTS (
+    SELECT FROM pg_stat_activity
+     WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()
+       AND state <> 'idle' AND xact_start <= %s
+)
+"""
 # How long after the new key came a value may still be on its way that was encrypted just before.
 ON_THE_WAY_SECONDS = 10
 
@@ -87,14 +94,17 @@ def file_replace(path: Path, lines: list[str]) -> None:
 
 
 def _transactions_wait() -> None:
-    """Until every transaction of this database that is open now has ended: one could still commit an older cipher."""
+    """Until every transaction of this database that is open now has ended: one could still commit an older cipher.
+
+    Those of other databases of the server are nothing to us, which is why this asks for activities, not for snapshots.
+    """
     deadline = time.monotonic() + TRANSACTIONS_SECONDS
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())")
+        cursor.execute("SELECT clock_timestamp()")
         (barrier,) = cursor.fetchone()
         while time.monotonic() < deadline:
-            cursor.execute("SELECT pg_snapshot_xmin(pg_current_snapshot()) >= %s::xid8", [barrier])
-            if cursor.fetchone()[0]:
+            cursor.execute(OLDER_TRANSACTIONS, [barrier])
+            if not cursor.fetchone()[0]:
                 return
             time.sleep(0.2)
     raise RotationRefused(f"A transaction of the database is open for over {TRANSACTIONS_SECONDS} s; try again later")

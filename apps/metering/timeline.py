@@ -9,6 +9,8 @@ from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db.models import Q
+
 from apps.metering.models import MeteredResource, ResourceInterval
 from apps.metering.sizes import Found, Size
 from apps.provisioning.models import Workspace
@@ -92,7 +94,19 @@ def interval_run(
         ended = _moment(row, last, max(now, last))
         row = _split(row, at=ended, now=max(now, ended), state=S.STOPPED, run_started_at=None)
     if run_started_at is not None:
+        _reach_back(row, run_started_at)
         _split(row, at=_moment(row, run_started_at, now), now=now, state=S.RUNNING, run_started_at=run_started_at)
+
+
+def _reach_back(row: ResourceInterval, to: datetime) -> None:
+    """A process may be seen after the state in which its service first appears, though it was there before.
+
+    One from before the end of an earlier resource of this name is that one's, and says nothing of this.
+    """
+    others = ResourceInterval.objects.filter(resource_id=row.resource_id).exclude(pk=row.pk)
+    if to < row.started_at and not others.filter(Q(ended_at=None) | Q(ended_at__gt=to)).exists():
+        row.started_at = to
+        row.save(update_fields=["started_at"])
 
 
 def _moment(row: ResourceInterval, at: datetime, now: datetime) -> datetime:

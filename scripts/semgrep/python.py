@@ -23,7 +23,7 @@ format_html(f"<b>{name}</b>")
 format_html("<b>{}</b>", name)
 
 # ruleid: shell-command
-subprocess.run("ls " + folder, shell=True)
+subprocess.run("ls " + folder, shell=True, env={})
 # ruleid: shell-command
 os.system("ls")
 # ok: shell-command

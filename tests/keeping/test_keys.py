@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from io import StringIO
 from pathlib import Path
 
+import psycopg
 import pytest
 from cryptography.fernet import Fernet
 from django.apps import apps
@@ -150,6 +151,15 @@ def test_a_running_process_takes_up_a_key_without_a_restart(key_file: Path) -> N
     encrypt(b"warm")
     fresh = rotation.key_add(key_file)
     assert encrypt(b"x").startswith(fresh.encode())
+
+
+def test_transactions_of_other_databases_hold_nothing_up(stored: list[StateVersion], settings) -> None:  # type: ignore[no-untyped-def]
+    own = settings.DATABASES["default"]
+    address = {"host": own["HOST"], "port": own["PORT"] or None, "user": own["USER"], "password": own["PASSWORD"]}
+    with psycopg.connect(dbname="postgres", **address) as other:
+        other.execute("SELECT txid_current()")
+        rotate("--drop-old")
+    assert len(keys_known().by_id) == 1
 
 
 def test_an_older_key_stays_while_a_value_needs_it(

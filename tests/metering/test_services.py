@@ -58,6 +58,15 @@ def test_a_service_counts_from_the_start_of_its_process_and_a_volume_from_its_cr
     assert ResourceInterval.objects.get(resource__address=VOLUME).disk_bytes == 100 * 2**20
 
 
+def test_a_process_that_is_seen_after_the_state_counts_from_its_start_all_the_same(world: World) -> None:
+    world.clock.move(10)
+    world.machine.known, world.machine.started_at = True, world.clock.now
+    world.clock.move(10)
+    world.ship(volume(), service())
+    world.look()
+    assert spans() == [(10, None, "running")]
+
+
 def test_a_stop_a_start_and_the_end(world: World) -> None:
     launch(world)
     world.clock.move(80)

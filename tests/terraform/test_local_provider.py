@@ -49,10 +49,12 @@ def test_stopping_and_changing_happen_in_place(plain: PlainTerraform, agent: Age
     assert "No changes" in plain.plan()
 
     assert "0 added, 1 changed, 0 destroyed" in plain.apply("-var=note=b")
+    changed = plain.state("slipway_service.web")["attributes"]
+    assert changed["secret"] == agent.ask("GET", "/v1/services/web")[1]["secret"]
     assert "0 added, 1 changed, 0 destroyed" in plain.apply("-var=note=b", "-var=running=false")
     stopped = plain.state("slipway_service.web")["attributes"]
     assert stopped["status"] == "stopped"
-    assert stopped["secret"] == service["attributes"]["secret"]
+    assert stopped["secret"] == agent.ask("GET", "/v1/services/web")[1]["secret"]
     assert agent.ask("GET", "/v1/volumes/home")[0] == 200
     plain.apply("-var=note=b")
     assert agent.ask("GET", "/v1/services/web")[1]["status"] == "running"

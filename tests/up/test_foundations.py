@@ -100,6 +100,7 @@ def test_a_child_does_not_outlive_its_killed_parent(tmp_path: Path) -> None:
         "print(child.pid, flush=True); os.kill(os.getpid(), signal.SIGKILL)"
     )
     shown = subprocess.run([sys.executable, "-c", program, tmp_path / "log"], capture_output=True, text=True)
+    assert shown.stdout, shown.stderr
     assert ended(int(shown.stdout))
 
 
