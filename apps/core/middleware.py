@@ -96,7 +96,7 @@ class FetchSiteMiddleware:
 
     def _refusal(self, request: HttpRequest) -> HttpResponseBase | None:
         # PostgreSQL's text cannot hold NUL, so nothing with one can mean anything.
-        if "\x00" in request.path or _holds_nul(request.GET):
+        if "\x00" in request.path or _field_with_nul(request.GET) is not None:
             return responses.failure(request, 400, "core:malformed", "The address holds a NUL character.")
         if request.method in SAFE_METHODS:
             return None
@@ -105,13 +105,17 @@ class FetchSiteMiddleware:
             return responses.failure(request, 403, "core:foreign-origin", detail)
         # The API reads its own bodies, see core.api.parsers.
         is_form = request.method == "POST" and request.content_type in FORMS and not responses.wants_problem(request)
-        if is_form and _holds_nul(request.POST):
-            return responses.failure(request, 400, "core:malformed", "A field holds a NUL character.")
+        if is_form and (name := _field_with_nul(request.POST)) is not None:
+            detail = f"The field “{name[:40]}” holds a NUL character: take it out and send it again."
+            return responses.failure(request, 400, "core:malformed", detail)
         return None
 
 
-def _holds_nul(fields: QueryDict) -> bool:
-    return any("\x00" in text for name, values in fields.lists() for text in (name, *values))
+def _field_with_nul(fields: QueryDict) -> str | None:
+    """The name of the first field that holds one, or whose name does."""
+    found = (name for name, values in fields.lists() if any("\x00" in text for text in (name, *values)))
+    name = next(found, None)
+    return None if name is None else name.replace("\x00", "")
 
 
 def is_own_page(request: HttpRequest) -> bool:

@@ -60,7 +60,9 @@ def addresses(notebook: Notebook) -> dict[str, set[str]]:
         if name.startswith(("module", "catalog:")):
             known |= {"slug": "local-notebook", "version": "1.0.0"}
         if name.startswith(("team", "accounts:")):
-            known |= {"slug": "churn"}
+            known |= {"slug": "churn", "uidb64": "MQ", "token": "set-password"}
+        if name == "accounts:password_link":
+            known |= {"pk": "1"}
         if name.startswith("audit"):
             known |= {"id": "1"}
         if name == "team-member":

@@ -52,7 +52,6 @@ BAD = [
 ]
 # What only a request made by hand can hold; said on top where no field is shown for it.
 FORGED = [
-    ({"name": "nb\0churn"}, "Null characters"),
     ({"preset": "huge"}, "There is no size"),
     ({"ttl": "99999999"}, "Choose one of these times"),
     ({"ttl": "NaN"}, "Choose one of these times"),
@@ -126,6 +125,9 @@ def test_forged_requests_are_refused_and_never_an_error_of_ours(portal: Portal, 
         answer = page_post(page, portal, LAUNCH_FORM, **(GOOD | forged))
         assert answer.status == 422, forged
         assert said.split("’")[0] in answer.text(), forged
+    unwritable = page_post(page, portal, LAUNCH_FORM, **(GOOD | {"name": "nb\0churn"}))
+    assert unwritable.status == 400
+    assert "The field “name” holds a NUL character" in unwritable.text()
     assert page_post(page, portal, LAUNCH_FORM, name="forged", csrfmiddlewaretoken="wrong").status == 403
     empty = page_post(page, portal, LAUNCH_FORM)
     assert empty.status == 422
