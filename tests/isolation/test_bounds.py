@@ -52,12 +52,6 @@ def beside_the_server(code: str) -> list[str]:
     ]
 
 
-def _counted_together(level: str) -> None:
-    """Without control groups, namespaces or a user of its own, the kernel counts everybody's processes as one's."""
-    if level == "ordinary landlock":
-        pytest.xfail("one service's forks take the processes of its neighbours; THREAT_MODEL.md says so")
-
-
 def start(bench: Bench, code: str, **changes) -> dict:
     assert bench.ask("PUT", "/v1/volumes/home", {"files": {"server.py": SERVER}})[0] in (200, 201)
     body = bench.service_body(**changes)
@@ -69,7 +63,6 @@ def start(bench: Bench, code: str, **changes) -> dict:
 
 @pytest.mark.parametrize("level", [LEVELS[0], *[pytest.param(level, marks=pytest.mark.matrix) for level in LEVELS[1:]]])
 def test_forks_come_to_an_end_and_the_neighbour_answers(remote_make, level):
-    _counted_together(level)
     remote = remote_make(level, processes=300)
     neighbour, service = neighbour_of(remote)
     greedy = bench_on(remote)
@@ -88,7 +81,6 @@ def test_forks_come_to_an_end_and_the_neighbour_answers(remote_make, level):
 @pytest.mark.matrix
 @pytest.mark.parametrize("level", LEVELS)
 def test_a_fork_bomb_leaves_the_neighbour_answering(remote_make, level):
-    _counted_together(level)
     remote = remote_make(level)
     neighbour, service = neighbour_of(remote)
     greedy = bench_on(remote)

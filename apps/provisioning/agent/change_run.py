@@ -9,38 +9,29 @@ import logging
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from django.db import transaction
 from django.db.models.functions import Now
 
-from apps.catalog.services import module_archive_extract
 from apps.core.correlation import correlation_id
-from apps.core.crypto import decrypt_json, encrypt_json
+from apps.core.crypto import decrypt_json
 from apps.provisioning.agent.layout import WorkspaceFolder, workspace_folder
 from apps.provisioning.agent.settling import Settling
-from apps.provisioning.agent.shipping import (
-    Redactor,
-    build_log_ship,
-    state_restore,
-    state_ship,
-    state_shipped,
-    state_store,
-)
+from apps.provisioning.agent.shipping import Redactor, build_log_ship, commands_record, state_ship
+from apps.provisioning.agent.workspace_files import inputs_write, private_write, state_fields
 from apps.provisioning.engine import Engine, PlanOptions
 from apps.provisioning.failures import LOST, REPLANNED, UNKNOWN, failure_code
 from apps.provisioning.leases import Lease
 from apps.provisioning.machine import Machine
-from apps.provisioning.models import Change, CommandRecord, Workspace
+from apps.provisioning.models import Change, Workspace
 from apps.provisioning.plans import plan_digest, plan_secrets, plan_summary
 from apps.provisioning.registry import context_callbacks
 from apps.provisioning.stage import PlanMismatch, StageHandle, StageResult, stage_attach, stage_diagnostics, stage_start
 from apps.provisioning.stage_setup import Phase
 from apps.provisioning.terraform_log import log_line_parse
 from apps.provisioning.terraform_sandbox import SandboxSpec
-from apps.provisioning.terraform_state import outputs_to_store, resources_from_state, state_read, state_rescue
 from apps.provisioning.transitions import change_fail, change_step, change_transition
 
 log = logging.getLogger(__name__)
@@ -119,12 +110,14 @@ class ChangeRun:
         return not begun
 
     def _start_stage(self, phase: Phase) -> None:
+        if phase == "apply":
+            self._learn_plan()
         stage = self.folder.stage(self.change.pk, phase, self.attempt)
         self.handle = stage_attach(stage)
         if self.handle is not None:
             return
         if phase == "plan":
-            self._write_inputs()
+            inputs_write(self.folder, self.change, self.values)
         plan = self.folder.stage(self.change.pk, "plan", self.attempt) / "plan.bin"
         self.handle = stage_start(
             self.agent.engine,
@@ -142,18 +135,6 @@ class ChangeRun:
             agent_token=self.agent.machine.environment_token(str(self.workspace.pk)),
         )
 
-    def _write_inputs(self) -> None:
-        """The module's files and the values, as they were when the change was asked for."""
-        version = self.change.module_version
-        mark = self.folder.module_mark
-        if not mark.exists() or mark.read_text() != version.digest:
-            kept = {".terraform", ".terraform.lock.hcl", self.folder.state.name, self.folder.state.name + ".backup"}
-            _clear(self.folder.work, keep=kept)
-            module_archive_extract(version, self.folder.work)
-            mark.write_text(version.digest)
-        state_restore(workspace=self.workspace, path=self.folder.state)
-        _write_private(self.folder.values, json.dumps(self.values))
-
     # While a stage runs ----------------------------------------------------------------------------------------------
 
     def _tick_stage(self, phase: Phase, finish: Callable[[StageResult], bool]) -> bool:
@@ -169,7 +150,7 @@ class ChangeRun:
         if result is None:
             return False
         self._ship(phase, whole=True)
-        self._record_commands(result)
+        commands_record(self.change, result)
         self.never_began = self.handle.pid == 0
         self.handle = None
         return finish(result)
@@ -233,21 +214,6 @@ class ChangeRun:
                 done = self.change.steps_done + 1
                 change_step(self.change, fence=self.agent.lease.fence, step=self.change.step, done=done, total=total)
 
-    def _record_commands(self, result: StageResult) -> None:
-        """Once each, although an agent that was killed before it could close the change has recorded them already."""
-        known = set(CommandRecord.objects.filter(change=self.change).values_list("name", "started_at"))
-        found = [
-            CommandRecord(
-                change=self.change,
-                name=command.name,
-                started_at=datetime.fromtimestamp(command.started_at, UTC),
-                finished_at=datetime.fromtimestamp(command.finished_at, UTC),
-                exit_code=command.exit_code,
-            )
-            for command in result.commands
-        ]
-        CommandRecord.objects.bulk_create(row for row in found if (row.name, row.started_at) not in known)
-
     # From planning to planned, and on --------------------------------------------------------------------------------
 
     def _planned(self, result: StageResult) -> bool:
@@ -273,6 +239,12 @@ class ChangeRun:
             return True
         change_transition(self.change, Status.PLANNED, fence=self.agent.lease.fence, approved_hash=digest, **fields)
         return self.change.status != Status.PLANNED
+
+    def _learn_plan(self) -> None:
+        """What the plan calls sensitive is masked in the log of its apply, also where another agent had it made."""
+        plan = self.folder.stage(self.change.pk, "plan", self.attempt) / "plan.json"
+        if plan.exists():
+            self.redact.learn(plan_secrets(json.loads(plan.read_text())))
 
     def _begin_apply(self) -> bool:
         """Apply the saved plan if it is the approved one and still there; otherwise plan again."""
@@ -310,7 +282,7 @@ class ChangeRun:
         }
         for callback in context_callbacks:
             context |= callback(self.workspace, self.change)
-        _write_private(self.folder.context, json.dumps(context))
+        private_write(self.folder.context, json.dumps(context))
         self.agent.machine.context_sync(str(self.workspace.pk))
 
     # The end ---------------------------------------------------------------------------------------------------------
@@ -396,22 +368,17 @@ class ChangeRun:
         return True
 
     def _store_state(self) -> None:
-        """What the state says now: resources to show, outputs to open the application with."""
         self._ship_state()
-        stage = self.folder.stage(self.change.pk, "apply", self.attempt)
-        state = state_rescue(self.folder.work, [stage / "log.jsonl"])
-        if state is not None:
-            # It could not be written; the next change begins by putting it in its place.
-            state_store(lease=self.agent.lease, workspace=self.workspace, change=self.change, state=state)
-        # A torn file says nothing; what was shipped before it was torn still holds.
-        state = state or state_read(self.folder.work) or state_shipped(self.workspace)
-        if state is None:
+        fields = state_fields(
+            self.folder,
+            self.change,
+            apply_log=self.folder.stage(self.change.pk, "apply", self.attempt) / "log.jsonl",
+            lease=self.agent.lease,
+            secrets=self.redact.secrets,
+        )
+        if not fields:
             return
-        fields: dict[str, Any] = {
-            "resources": resources_from_state(state.data, secrets=self.redact.secrets),
-            "outputs": encrypt_json(outputs_to_store(state.data, secrets=self.redact.secrets)),
-            "engine": self.agent.engine.kind,
-        }
+        fields["engine"] = self.agent.engine.kind
         if self.change.status == Status.APPLYING or self.change.kind == Change.Kind.CREATE:
             fields["module_version"] = self.change.module_version
         Workspace.objects.filter(pk=self.workspace.pk).update(**fields)
@@ -429,19 +396,3 @@ class ChangeRun:
         """Planning again makes a new pair of stage folders; after a restart the newest counts."""
         changes = self.folder.root / "changes" / str(self.change.pk)
         return max(1, len([path for path in changes.glob("plan*") if path.is_dir()]))
-
-
-def _clear(folder: Path, *, keep: set[str]) -> None:
-    for path in folder.iterdir():
-        if path.name in keep:
-            continue
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
-
-
-def _write_private(path: Path, text: str) -> None:
-    path.unlink(missing_ok=True)
-    path.touch(mode=0o600)
-    path.write_text(text)

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
@@ -21,9 +21,10 @@ from django.utils import timezone
 from apps.core.crypto import decrypt, encrypt
 from apps.core.redaction import MASK, text_redacted
 from apps.provisioning.leases import Lease
-from apps.provisioning.models import Change, LogCursor, LogLine, StateVersion, Workspace
+from apps.provisioning.models import Change, CommandRecord, LogCursor, LogLine, StateVersion, Workspace
 from apps.provisioning.registry import log_callbacks, state_callbacks
 from apps.provisioning.selectors import state_newest
+from apps.provisioning.stage import StageResult
 from apps.provisioning.terraform_state import ERRORED, StateFile, state_read, state_rescue
 
 READ_AT_ONCE = 256 * 1024
@@ -221,3 +222,19 @@ def _state_write(path: Path, content: bytes) -> None:
     temporary.touch(mode=0o600)
     temporary.write_bytes(content)
     temporary.rename(path)
+
+
+def commands_record(change: Change, result: StageResult) -> None:
+    """Once each, although an agent that was killed before it could close the change has recorded them already."""
+    known = set(CommandRecord.objects.filter(change=change).values_list("name", "started_at"))
+    found = [
+        CommandRecord(
+            change=change,
+            name=command.name,
+            started_at=datetime.fromtimestamp(command.started_at, UTC),
+            finished_at=datetime.fromtimestamp(command.finished_at, UTC),
+            exit_code=command.exit_code,
+        )
+        for command in result.commands
+    ]
+    CommandRecord.objects.bulk_create(row for row in found if (row.name, row.started_at) not in known)

@@ -5,7 +5,8 @@ supervisord starts it, and starts it again when it exits with anything but `FINA
 1. ends what an earlier run left behind, so that nothing ever runs twice;
 2. waits a growing while after crashes, and gives up after `CRASHES_MAX` in `CRASH_WINDOW_S`;
 3. makes the control group, starts the sandbox in it, and writes what it started to state.json;
-4. notes processes ended for want of memory, and ends the largest one itself where there is no control group;
+4. notes processes ended for want of memory, and ends the largest one itself where there is no control group; where
+   nothing else counts its processes, ends a service that makes too many;
 5. on SIGTERM ends the service politely, then for good; on the service's end notes how it ended.
 
 It dies with supervisord and the sandbox dies with it: an unsupervised service would write its log into a closed pipe.
@@ -31,6 +32,7 @@ from .processes import (
     process_start,
     processes_kill,
     processes_marked,
+    tree_end,
 )
 from .trees import tree_remove
 
@@ -169,6 +171,7 @@ class Shim:
                 self.state["service"] = list(found)
                 self._save(phase="running")
             self._memory_check()
+            self._forks_check()
 
     def _orphans_reap(self) -> None:
         """Collect daemons that came to us as subreaper; the service itself is left to `Popen`."""
@@ -177,6 +180,13 @@ class Shim:
             for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
                 if int(pid) != self.process.pid:
                     os.waitpid(int(pid), os.WNOHANG)
+
+    def _forks_check(self) -> None:
+        """Where the kernel counts a user's processes and not a service's, a bomb would take those of its neighbours."""
+        if self.group or self.launch["namespaces"]:
+            return
+        if len(descendants(os.getpid())) > self.launch["pids"] // 2:
+            tree_end(os.getpid())
 
     def _memory_check(self) -> None:
         if self.group:
@@ -219,8 +229,7 @@ class Shim:
         code = self.process.wait()
         # bubblewrap answers 128 + n where the service died of signal n.
         number = -code if code < 0 else code - 128 if 128 < code < 192 else None
-        own = os.getpid()
-        processes_kill([(stat.pid, stat.started) for stat in descendants(own) if stat.pid != own])
+        tree_end(os.getpid())
         self._memory_check_last()
         if self.group:
             self.group.kill()
