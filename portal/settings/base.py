@@ -135,6 +135,9 @@ TEMPLATES = [
 ]
 
 
+IDLE_IN_TRANSACTION_MS = 10_000
+
+
 def database_from_url(url: str) -> dict[str, Any]:
     """Django's settings for a `postgresql://user:password@host:port/name?host=/socket/dir` URL."""
     parts = urlsplit(url)
@@ -148,6 +151,9 @@ def database_from_url(url: str) -> dict[str, Any]:
         "PORT": str(parts.port or options.pop("port", "")),
         "CONN_HEALTH_CHECKS": True,
         "OPTIONS": {
+            # A process that is frozen in the middle of a transaction (a suspended machine) would hold its row locks,
+            # and with them everybody else's requests, for ever. Ours wait for nothing but the database.
+            "options": f"-c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_MS}",
             **options,
             # `reconnect_timeout`: after it the pool asks again for the next request, instead of waiting twice as long
             # each time (up to minutes) for a database that has long been back. `timeout`: how long a request waits.

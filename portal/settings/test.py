@@ -10,6 +10,8 @@ from portal.settings.base import CACHES, DATABASES, REST_FRAMEWORK
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 DATABASES["default"]["OPTIONS"].pop("pool")
+# A test is one long transaction.
+DATABASES["default"]["OPTIONS"].pop("options")
 CACHES["default"]["KEY_PREFIX"] = f"test-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
 CELERY_TASK_ALWAYS_EAGER = False
 AXES_ENABLED = False

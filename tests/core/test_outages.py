@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
+import psycopg
 import pytest
 from django.core.cache import cache
 from django.db import OperationalError, connection
@@ -14,6 +15,7 @@ from django.utils import timezone
 
 from apps.core import queue
 from apps.core.cache import ForgivingRedisCache
+from portal.settings import base
 from tests.cast import Cast, bearer
 
 SOON_S = 1.6
@@ -127,3 +129,16 @@ def test_the_api_says_that_the_database_is_away(cast: Cast) -> None:
         assert (problem.status_code, problem["Retry-After"]) == (503, "5")
         assert problem["Content-Type"] == "application/problem+json"
         assert problem.json()["code"] == "core:database-unavailable"
+
+
+def test_a_process_that_is_frozen_in_a_transaction_holds_no_row_for_ever(
+    monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    monkeypatch.setattr(base, "IDLE_IN_TRANSACTION_MS", 200)
+    own = base.database_from_url(settings.DATABASE_URL)
+    words = {"host": own["HOST"], "port": own["PORT"] or None, "user": own["USER"], "password": own["PASSWORD"]}
+    with psycopg.connect(dbname="postgres", options=own["OPTIONS"]["options"], **words) as frozen:
+        frozen.execute("SELECT pg_advisory_xact_lock(1)")
+        time.sleep(0.6)
+        with pytest.raises(psycopg.OperationalError, match="idle-in-transaction"):
+            frozen.execute("SELECT 1")

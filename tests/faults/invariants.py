@@ -129,6 +129,15 @@ def _resources(content: bytes) -> set[tuple[str, str]]:
     }
 
 
+def _is_said_to_run(portal: PortalUnderFault, environment: Environment) -> bool:
+    """A stop that failed before it came to the service: its state still says that it runs, and Try again leads on."""
+    workspace = portal.row("SELECT resources FROM provisioning_workspace WHERE id = %s", environment.id)
+    return portal.status(environment) == "failed" and any(
+        entry["type"] == "slipway_service" and entry["attributes"].get("running") is True
+        for entry in (workspace or {"resources": []})["resources"]
+    )
+
+
 def secrets_gone(portal: PortalUnderFault, environment: Environment) -> None:
     """Plans and values of changes that ended are removed from the machine."""
     folder = portal.agent_root / "workspaces" / environment.id
@@ -187,7 +196,8 @@ def no_orphans(portal: PortalUnderFault, environment: Environment) -> None:
     """No Terraform, provider, sandbox or service of this environment that no row accounts for."""
 
     def left() -> list[processes.Process]:
-        expected = portal.services(environment) if portal.status(environment) == "running" else []
+        runs = portal.status(environment) == "running" or _is_said_to_run(portal, environment)
+        expected = portal.services(environment) if runs else []
         chain = {process.pid for process in expected}
         found = []
         for process in portal.everything():

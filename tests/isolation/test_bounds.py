@@ -29,7 +29,8 @@ except OSError as error:
 else:
     print('FORKS', made, 'no end', flush=True)
 """
-BOMB = "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass\n"
+# The service is up by then.
+BOMB = "import os, time\ntime.sleep(3)\nwhile True:\n    try: os.fork()\n    except OSError: pass\n"
 WRITER = """
 import os, time
 with open(os.path.join({folder!r}, 'filler'), 'ab') as file:
@@ -73,7 +74,7 @@ def test_forks_come_to_an_end_and_the_neighbour_answers(remote_make, level):
         time.sleep(0.2)
     made, how = log.partition("FORKS ")[2].split()[:2]
     assert (int(made) < 320, how) == (True, "BlockingIOError")
-    assert neighbour.get(service)["pid"], "answers while the other has all its processes"
+    _answers(neighbour, service)
     assert greedy.ask("DELETE", "/v1/services/app")[0] == 204
     assert not [path for path in Path("/proc").glob("[0-9]*") if _is_of(path, greedy.workspace)]
 
@@ -85,14 +86,22 @@ def test_a_fork_bomb_leaves_the_neighbour_answering(remote_make, level):
     neighbour, service = neighbour_of(remote)
     greedy = bench_on(remote)
     start(greedy, BOMB, cpu=1.0)
-    slowest = 0.0
-    for _look in range(20):
-        began = time.monotonic()
-        assert neighbour.get(service)["pid"]
-        slowest = max(slowest, time.monotonic() - began)
+    for _look in range(30):
+        _answers(neighbour, service)
         time.sleep(0.25)
-    assert slowest < 5
     assert greedy.ask("DELETE", "/v1/services/app")[0] == 204
+
+
+def _answers(neighbour: Bench, service: dict) -> None:
+    """Within five seconds. With Landlock alone it cannot begin a thread until the other's processes have been ended."""
+    deadline = time.monotonic() + 5
+    while True:
+        try:
+            assert neighbour.get(service)["pid"]
+            return
+        except (http.client.HTTPException, OSError):
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
 
 
 @pytest.mark.parametrize("level", [LEVELS[0], *[pytest.param(level, marks=pytest.mark.matrix) for level in LEVELS[1:]]])
