@@ -257,7 +257,7 @@ class ChangeRun:
         self._write_context()
         if (self.change.plan or {}).get("empty") and self.change.kind != Change.Kind.REFRESH:
             return self._succeed()
-        return not change_transition(self.change, Status.APPLYING, fence=self.agent.lease.fence)
+        return not change_transition(self.change, Status.APPLYING, fence=self.agent.lease.fence, step="")
 
     def _plan_again(self) -> bool:
         self.attempt += 1
