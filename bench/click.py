@@ -25,7 +25,7 @@ def measure(session: Session) -> list[Figure]:
     with bare_machine(session.folder_new(), runtimes_from=agent) as machine:
         # One of each unmeasured: the first touches files that the later ones find in memory.
         for turn in range(-1, 1 if session.quick else 7):
-            seconds = _click(session, token, f"click-{turn + 1}")
+            seconds = click(session, token, f"click-{turn + 1}")
             workspace = machine.workspace()
             taken = workspace.launch()
             workspace.destroy()
@@ -41,7 +41,7 @@ def measure(session: Session) -> list[Figure]:
     return _figures(ours, bare, starts)
 
 
-def _click(session: Session, token: str, name: str) -> float:
+def click(session: Session, token: str, name: str) -> float:
     started = time.monotonic()
     key = session.portal.launch(token, name)
     ready = session.portal.wait([key], "running")[key] - started

@@ -135,7 +135,7 @@ def load(url: str, source: Path) -> None:
 
 
 def _reads(tool: str, source: Path) -> bool:
-    return subprocess.run([tool, "--list", str(source)], capture_output=True, check=False).returncode == 0
+    return subprocess.run([tool, "--list", str(source)], capture_output=True, env={}, check=False).returncode == 0
 
 
 def _tools(name: str, server: int) -> list[str]:

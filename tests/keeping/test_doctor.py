@@ -88,8 +88,10 @@ def test_a_link_among_the_keys_is_not_followed(data: Path, tmp_path: Path) -> No
     assert list(probes.modes_probe(patient(data))) == []
 
 
-def test_a_socket_nobody_listens_on_is_removed_and_one_in_use_is_kept(data: Path) -> None:
-    os.chdir(data)
+def test_a_socket_nobody_listens_on_is_removed_and_one_in_use_is_kept(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(data)
     with socket.socket(socket.AF_UNIX) as stale, socket.socket(socket.AF_UNIX) as used:
         stale.bind("run/stale.sock")
         used.bind("run/used.sock")
