@@ -57,9 +57,7 @@ FORGED = [
     ({"ttl": "NaN"}, "Choose one of these times"),
     ({"team": "pricing"}, "Choose a team you belong to"),
     ({"team": "' OR 1=1 --"}, "Choose a team you belong to"),
-    ({"input-repository": "https://example.com/a\0b"}, "null character"),
     ({"input-secret_variables": "LD_PRELOAD=/x"}, "set by Slipway"),
-    ({"input-cpu": "1\0"}, ""),
 ]
 
 
@@ -125,9 +123,10 @@ def test_forged_requests_are_refused_and_never_an_error_of_ours(portal: Portal, 
         answer = page_post(page, portal, LAUNCH_FORM, **(GOOD | forged))
         assert answer.status == 422, forged
         assert said.split("’")[0] in answer.text(), forged
-    unwritable = page_post(page, portal, LAUNCH_FORM, **(GOOD | {"name": "nb\0churn"}))
-    assert unwritable.status == 400
-    assert "The field “name” holds a NUL character" in unwritable.text()
+    for field in ("name", "input-repository", "input-cpu"):
+        unwritable = page_post(page, portal, LAUNCH_FORM, **(GOOD | {field: "1\0"}))
+        assert unwritable.status == 400
+        assert f"The field “{field}” holds a NUL character" in unwritable.text()
     assert page_post(page, portal, LAUNCH_FORM, name="forged", csrfmiddlewaretoken="wrong").status == 403
     empty = page_post(page, portal, LAUNCH_FORM)
     assert empty.status == 422
