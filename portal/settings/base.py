@@ -237,12 +237,6 @@ KEEP_COMMAND_DAYS = env.integer(
     maximum=36500,
     help="Days for which times of Terraform commands are kept.",
 )
-KEEP_RUN_FOLDER_HOURS = env.integer(
-    "KEEP_RUN_FOLDER_HOURS",
-    default=1,
-    maximum=8760,
-    help="Hours after which the agent removes what a kill left of a change.",
-)
 KEEP_UNUSED_RUNTIMES = env.integer(
     "KEEP_UNUSED_RUNTIMES",
     default=5,

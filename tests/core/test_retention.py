@@ -22,7 +22,8 @@ from apps.core.models import IdempotencyKey, LiveEvent
 from apps.core.retention import prune_all
 from apps.metering.models import MeteredResource, ResourceInterval
 from apps.notifications.models import Notification
-from apps.provisioning.agent.housekeeping import Housekeeping
+from apps.provisioning.agent.housekeeping import runtimes_remove
+from apps.provisioning.agent.leftovers import changes_forget_ended
 from apps.provisioning.models import Change, CommandRecord, LogCursor, LogLine, StateVersion, Workspace
 from tests.provisioning.conftest import change, dana, workspace
 
@@ -271,13 +272,6 @@ class Runtimes:
         return []
 
 
-def house(root: Path) -> tuple[Housekeeping, Runtimes]:
-    runtimes = Runtimes()
-    record = SimpleNamespace(spec=SimpleNamespace(runtime="d" * 64))
-    machine: Any = SimpleNamespace(runtimes=runtimes, services=SimpleNamespace(records=lambda: [record]))
-    return Housekeeping(root=root, machine=machine), runtimes
-
-
 def folder(root: Path, workspace: Workspace, name: object, *, hours: float) -> Path:
     path = root / "workspaces" / str(workspace.pk) / "changes" / str(name)
     (path / "plan").mkdir(parents=True)
@@ -289,39 +283,33 @@ def folder(root: Path, workspace: Workspace, name: object, *, hours: float) -> P
 def test_folders_of_ended_changes_go_and_those_under_way_stay(
     workspace: Workspace, change: Change, tmp_path: Path
 ) -> None:
-    left, _ = folder(tmp_path, workspace, change.pk, hours=2), house(tmp_path)
+    left = folder(tmp_path, workspace, change.pk, hours=0)
     values = left.parents[1] / "work" / "terraform.tfvars.json"
     values.parent.mkdir()
     values.write_text("{}")
-    os.utime(values, (time.time() - 7200,) * 2)
-    keeping = house(tmp_path)[0]
-    assert keeping.run_folders_remove() == 0
+    assert changes_forget_ended(tmp_path) == 0
     assert left.exists()
     assert values.exists()
     finish(change, hours=2)
-    assert keeping.run_folders_remove() == 1
+    assert changes_forget_ended(tmp_path) == 1
     assert not left.exists()
     assert not values.exists()
-    assert keeping.run_folders_remove() == 0
+    assert changes_forget_ended(tmp_path) == 0
 
 
-def test_folders_that_were_touched_lately_or_are_unknown_stay_for_a_while(
-    workspace: Workspace, change: Change, tmp_path: Path
-) -> None:
-    finish(change, hours=1)
-    fresh = folder(tmp_path, workspace, change.pk, hours=0)
+def test_folders_of_unknown_changes_stay_for_a_while(workspace: Workspace, tmp_path: Path) -> None:
     unknown = folder(tmp_path, workspace, uuid.uuid4(), hours=48)
     forgotten = folder(tmp_path, workspace, uuid.uuid4(), hours=24 * 31)
-    house(tmp_path)[0].run_folders_remove()
-    assert fresh.exists()
+    changes_forget_ended(tmp_path)
     assert unknown.exists()
     assert not forgotten.exists()
 
 
-def test_runtimes_are_looked_at_once_a_day_and_those_of_services_are_named(db: None, tmp_path: Path) -> None:
-    keeping, runtimes = house(tmp_path)
-    keeping.run()
-    keeping.run()
+def test_runtimes_of_services_are_named() -> None:
+    runtimes = Runtimes()
+    record = SimpleNamespace(spec=SimpleNamespace(runtime="d" * 64))
+    machine: Any = SimpleNamespace(runtimes=runtimes, services=SimpleNamespace(records=lambda: [record]))
+    runtimes_remove(machine)
     assert runtimes.asked == [{"keep": 5, "used": {"d" * 64}}]
 
 

@@ -23,7 +23,7 @@ from django.db.models.functions import Now
 from apps.provisioning.agent.ahead import BuildAhead
 from apps.provisioning.agent.change_run import AgentContext, ChangeRun
 from apps.provisioning.agent.housekeeping import EVERY as HOUSEKEEPING_EVERY
-from apps.provisioning.agent.housekeeping import Housekeeping
+from apps.provisioning.agent.housekeeping import runtimes_remove
 from apps.provisioning.agent.leftovers import changes_forget_ended
 from apps.provisioning.agent.watch import ServiceWatch
 from apps.provisioning.engine import Engine
@@ -274,17 +274,12 @@ class Agent:
         connections.close_all()
 
     def _keep_house(self) -> None:
-        house = Housekeeping(root=self.root, machine=self.machine)
         while not self.stopping.is_set():
             try:
-                close_old_connections()
-                house.run()
-            except DatabaseError as error:
-                log.warning("the database does not answer: %s", str(error).splitlines()[0])
+                runtimes_remove(self.machine)
             except Exception:
-                log.exception("the machine's folders could not be cleared of what nobody needs")
+                log.exception("the machine could not be cleared of what nobody needs")
             self.stopping.wait(HOUSEKEEPING_EVERY)
-        connections.close_all()
 
     def _watch(self) -> None:
         looked_at = -LOOK_EVERY

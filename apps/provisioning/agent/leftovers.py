@@ -5,15 +5,18 @@ agent has no part in that.
 """
 
 import shutil
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from uuid import UUID
 
 from apps.provisioning.models import Change
 
+UNKNOWN_SECONDS = 30 * 24 * 3600
+
 
 def changes_forget_ended(root: Path) -> int:
-    """Remove the stage folders of changes that are not active, and values that none uses; how many folders went.
+    """Remove the stage folders of changes that ended, and values that none uses; how many folders went.
 
     For the thread that begins changes, so that none begins meanwhile.
     """
@@ -21,9 +24,9 @@ def changes_forget_ended(root: Path) -> int:
     values = list((root / "workspaces").glob("*/work/terraform.tfvars.json"))
     if not folders and not values:
         return 0
-    active = Change.objects.active().filter(pk__in=_ids(path.name for path in folders))
-    kept = {str(pk) for pk in active.values_list("pk", flat=True)}
-    ended = [path for path in folders if path.name not in kept]
+    rows = Change.objects.filter(pk__in=_ids(path.name for path in folders)).values_list("pk", "status")
+    known = {str(pk): status for pk, status in rows}
+    ended = [path for path in folders if _is_over(path, known.get(path.name))]
     for path in ended:
         shutil.rmtree(path, ignore_errors=True)
     workspaces = Change.objects.active().filter(workspace_id__in=_ids(path.parts[-3] for path in values))
@@ -32,6 +35,17 @@ def changes_forget_ended(root: Path) -> int:
         if path.parts[-3] not in busy:
             path.unlink(missing_ok=True)
     return len(ended)
+
+
+def _is_over(folder: Path, status: str | None) -> bool:
+    """A change the database does not know, after a backup was restored, may still be looked for by a person."""
+    if status is not None:
+        return status not in Change.ACTIVE
+    try:
+        newest = max(entry.stat().st_mtime for entry in (folder, *folder.glob("*")))
+    except OSError:
+        return False
+    return time.time() - newest >= UNKNOWN_SECONDS
 
 
 def _ids(names: Iterable[str]) -> list[UUID]:
