@@ -20,6 +20,7 @@ from apps.core.crypto import decrypt_json
 from apps.provisioning.agent.layout import WorkspaceFolder, workspace_folder
 from apps.provisioning.agent.settling import Settling
 from apps.provisioning.agent.shipping import Redactor, build_log_ship, commands_record, state_ship
+from apps.provisioning.agent.under_way import UnderWay
 from apps.provisioning.agent.workspace_files import inputs_write, private_write, state_fields
 from apps.provisioning.engine import Engine, PlanOptions
 from apps.provisioning.failures import LOST, REPLANNED, UNKNOWN, failure_code
@@ -30,7 +31,7 @@ from apps.provisioning.plans import plan_digest, plan_secrets, plan_summary
 from apps.provisioning.registry import context_callbacks
 from apps.provisioning.stage import PlanMismatch, StageHandle, StageResult, stage_attach, stage_diagnostics, stage_start
 from apps.provisioning.stage_setup import Phase
-from apps.provisioning.terraform_log import log_line_parse
+from apps.provisioning.terraform_log import LogEntry, log_line_parse
 from apps.provisioning.terraform_sandbox import SandboxSpec
 from apps.provisioning.transitions import change_fail, change_step, change_transition
 
@@ -73,6 +74,7 @@ class ChangeRun:
         self.state_seen: tuple[int, int] | None = None
         self.log_seen: tuple[Path, int] | None = None
         self.log_is_shipped = False
+        self.under_way = UnderWay()
         self.settling: tuple[Settling, StageResult] | None = None
 
     def tick(self) -> bool:
@@ -201,18 +203,13 @@ class ChangeRun:
             state_ship(lease=self.agent.lease, workspace=self.workspace, change=self.change, path=self.folder.state)
             self.state_seen = mark
 
-    def _follow_steps(self, entries: list[Any]) -> None:
+    def _follow_steps(self, entries: list[LogEntry]) -> None:
         labels = self.interface.get("resource_labels", {})
-        total = self.change.steps_total
-        for entry in entries:
-            if entry.hook == "apply_start":
-                step = labels.get(entry.resource.partition("[")[0], entry.resource)
-                change_step(
-                    self.change, fence=self.agent.lease.fence, step=step, done=self.change.steps_done, total=total
-                )
-            elif entry.hook == "apply_complete":
-                done = self.change.steps_done + 1
-                change_step(self.change, fence=self.agent.lease.fence, step=self.change.step, done=done, total=total)
+        done = self.change.steps_done + self.under_way.follow(entries)
+        step = self.under_way.newest(labels) or self.change.step
+        if (step, done) != (self.change.step, self.change.steps_done):
+            total = self.change.steps_total
+            change_step(self.change, fence=self.agent.lease.fence, step=step, done=done, total=total)
 
     # From planning to planned, and on --------------------------------------------------------------------------------
 
