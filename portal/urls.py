@@ -13,7 +13,10 @@ from apps.catalog.api.urls import routes as catalog_routes
 from apps.core import views as core
 from apps.environments.api.urls import routes as environment_routes
 from apps.metering.api.urls import routes as metering_routes
+from apps.policies.api.urls import routes as policy_routes
 from apps.provisioning.api.urls import routes as provisioning_routes
+from apps.runtimes.api.urls import routes as runtime_routes
+from apps.variable_sets.api.urls import routes as variable_set_routes
 
 routes: list[tuple[str, Any, str]] = [
     *account_routes,
@@ -21,7 +24,10 @@ routes: list[tuple[str, Any, str]] = [
     *catalog_routes,
     *environment_routes,
     *metering_routes,
+    *policy_routes,
     *provisioning_routes,
+    *runtime_routes,
+    *variable_set_routes,
 ]
 router = DefaultRouter()
 router.include_format_suffixes = False
@@ -36,6 +42,9 @@ urlpatterns = [
     path("accounts/", include("apps.accounts.urls")),
     path("environments/", include("apps.environments.urls")),
     path("modules/", include("apps.catalog.urls")),
+    path("policies/", include("apps.policies.urls")),
+    path("runtimes/", include("apps.runtimes.urls")),
+    path("variable-sets/", include("apps.variable_sets.urls")),
     path("inbox/", include("apps.notifications.urls")),
     path("audit/", include("apps.audit.urls")),
     path("admin/", admin.site.urls),

@@ -43,6 +43,14 @@ class Environment(RecordModel):
     )
     module = models.ForeignKey("catalog.Module", on_delete=models.PROTECT, related_name="environments")
     module_version = models.ForeignKey("catalog.ModuleVersion", on_delete=models.PROTECT, related_name="environments")
+    runtime_version = models.ForeignKey(
+        "runtimes.RuntimeVersion",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="environments",
+        help_text="The Python environment that was chosen; empty where the module brings its own.",
+    )
     preset = models.CharField(max_length=40, blank=True)
     inputs = models.JSONField(default=dict, help_text="What the owner chose; sensitive values are masked.")
     inputs_cipher = models.BinaryField(help_text="The same with the sensitive values, encrypted JSON.")

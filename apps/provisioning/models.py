@@ -20,6 +20,9 @@ class Machine(RecordModel):
     isolation = models.CharField(max_length=40, blank=True)
     limits = models.CharField(max_length=20, blank=True)
     engine = models.CharField(max_length=40, blank=True)
+    gpus = models.JSONField(
+        default=list, help_text="A list of {index, name, memory_mb, workspace}; workspace is who has it, or null."
+    )
     free_disk_bytes = models.BigIntegerField(null=True)
     disk_bytes = models.BigIntegerField(null=True)
 
@@ -99,6 +102,12 @@ class Change(RecordModel):
     plan_hash = models.CharField(max_length=64, blank=True)
     plan_fingerprint = models.CharField(max_length=64, blank=True)
     plan = models.JSONField(null=True, help_text="The readable plan; sensitive values are masked.")
+    findings = models.JSONField(
+        default=list, help_text="What rules said of the plan: a list of {policy, rule, effect, message, cure, address}."
+    )
+    imports = models.JSONField(
+        default=list, help_text="Existing things to take over: a list of {to, id}; `to` is a resource's address."
+    )
     approved_hash = models.CharField(max_length=64, blank=True)
     approved_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"

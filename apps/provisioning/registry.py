@@ -5,6 +5,7 @@ commits or rolls back with it.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -17,7 +18,25 @@ ProcessCallback = Callable[["Workspace", "ServiceStatus", datetime | None], None
 StateCallback = Callable[["StateVersion", dict[str, Any]], None]
 LogCallback = Callable[["Workspace", str, list[dict[str, Any]]], None]
 ContextCallback = Callable[["Workspace", "Change"], dict[str, str]]
+RequestCallback = Callable[["Workspace", "Change"], dict[str, Any]]
+PlanGate = Callable[["Change", dict[str, Any], dict[str, Any]], "list[Finding]"]
 Callback = TypeVar("Callback", bound=Callable[..., object])
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What a rule says of a plan. `effect` is deny or warn; require-approval is kept for the approvals app.
+
+    `message` says what is wrong, `cure` what to do; `address` is the resource, where it is about one.
+    """
+
+    policy: str
+    rule: str
+    effect: str
+    message: str
+    cure: str = ""
+    address: str = ""
+
 
 change_callbacks: list[ChangeCallback] = []
 service_callbacks: list[ServiceCallback] = []
@@ -25,6 +44,8 @@ process_callbacks: list[ProcessCallback] = []
 state_callbacks: list[StateCallback] = []
 log_callbacks: list[LogCallback] = []
 context_callbacks: list[ContextCallback] = []
+request_callbacks: list[RequestCallback] = []
+plan_gates: list[PlanGate] = []
 
 
 def _register(callbacks: list[Callback], callback: Callback) -> Callback:
@@ -62,3 +83,16 @@ def on_log(callback: LogCallback) -> LogCallback:
 def context_for(callback: ContextCallback) -> ContextCallback:
     """Adds strings to the run context, with which every experiment run in the workspace is tagged."""
     return _register(context_callbacks, callback)
+
+
+def request_for(callback: RequestCallback) -> RequestCallback:
+    """Adds to what rules are told of the request: who asks, for which team, with which module and inputs (masked)."""
+    return _register(request_callbacks, callback)
+
+
+def plan_gate(callback: PlanGate) -> PlanGate:
+    """Called with the change, its plan (Terraform's JSON, secrets masked) and the request, before anything is applied.
+
+    A finding with the effect "deny" ends the change.
+    """
+    return _register(plan_gates, callback)

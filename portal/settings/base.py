@@ -75,7 +75,10 @@ INSTALLED_APPS = [
     "apps.audit",
     "apps.notifications",
     "apps.catalog",
+    "apps.variable_sets",
+    "apps.runtimes",
     "apps.provisioning",
+    "apps.policies",
     "apps.environments",
     # After environments: inside a transaction the meter of a workspace is locked last.
     "apps.metering",
