@@ -5,19 +5,20 @@ from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings.dev")
 
-from django.core.asgi import get_asgi_application
+import django
 
-django_application = get_asgi_application()
+django.setup(set_prefix=False)
 
 from django.conf import settings  # noqa: E402  (the settings are named above)
 
 from apps.core.headers import with_headers  # noqa: E402
 from apps.core.limits import head_refusal, limited  # noqa: E402
 from portal.doors import doors_open  # noqa: E402
+from portal.handler import OneThreadHandler  # noqa: E402
 
 doors = doors_open()
 _hsts = f"max-age={settings.SECURE_HSTS_SECONDS}; includeSubDomains; preload" if settings.SECURE_HSTS_SECONDS else ""
-_pages = limited(django_application)
+_pages = limited(OneThreadHandler())
 
 
 async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:

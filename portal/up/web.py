@@ -3,10 +3,12 @@
 python -m portal.up.web <file descriptor> ...
 """
 
+import gc
 import ipaddress
 import os
 import socket
 import sys
+from importlib import import_module
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -70,8 +72,23 @@ def configuration() -> uvicorn.Config:
     )
 
 
+def memory_settle() -> None:
+    """Takes what was loaded for good out of the garbage collector's sight.
+
+    It looks through 170,000 objects otherwise, 70 ms in which every request waits, every few dozen requests. A page
+    makes some thousand objects, nearly all of which go without it: it need not look after each 700.
+    """
+    import_module("portal.urls")
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
+
+
 def main(descriptors: list[str]) -> None:
-    uvicorn.Server(configuration()).run(sockets=[socket.socket(fileno=int(number)) for number in descriptors])
+    configured = configuration()
+    configured.load()
+    memory_settle()
+    uvicorn.Server(configured).run(sockets=[socket.socket(fileno=int(number)) for number in descriptors])
 
 
 if __name__ == "__main__":
