@@ -93,8 +93,8 @@ def test_a_fork_bomb_leaves_the_neighbour_answering(remote_make, level):
 
 
 def _answers(neighbour: Bench, service: dict) -> None:
-    """Within five seconds. With Landlock alone it cannot begin a thread until the other's processes have been ended."""
-    deadline = time.monotonic() + 5
+    """Within fifteen seconds. With Landlock alone it cannot begin a thread until the other's processes have been ended."""
+    deadline = time.monotonic() + 15
     while True:
         try:
             assert neighbour.get(service)["pid"]
