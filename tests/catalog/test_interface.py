@@ -111,7 +111,9 @@ MANIFEST_MISTAKES = [
     ("applications: [{name: lab, address_output: address, path: lab}]", "has to start with “/”"),
     ("applications: [{name: lab, address_output: address, auth: bearer}]", "“auth” needs a “secret_output”"),
     ("resource_labels: {terraform_data.disc: Disk}", "there is no such resource. Did you mean “terraform_data.disk”?"),
-    ("", "“resource_labels” lacks terraform_data.disk"),
+    ("connect: {kind: dask}", "lacks “connect.snippet”"),
+    ("runtimes: python", "“runtimes” has to be a list of names"),
+    ("takeover: [a]", "“takeover” has to be a mapping"),
     ("title: Again", "“title” appears twice"),
     ("icon: [1, 2", "is not valid YAML"),
     ("files_lost_on_destroy: maybe", "“files_lost_on_destroy” has to be true or false"),
@@ -149,8 +151,7 @@ def test_the_required_keys_are_checked(tmp_path: Path, old: str, new: str, messa
 
 # (Terraform source, what the author reads)
 SOURCE_MISTAKES = [
-    ('variable "a" {\n  type = string\n}', "variables.tf:1: variable “a” has no description"),
-    ('variable "a" {\n  description = "x"\n}', "variable “a” has no type"),
+    ('module "m" {\n  version = "1.0"\n}', "a module block needs one name and a source"),
     (variable("a", "strng"), "“strng” is not a type. Did you mean “string”?"),
     (variable("a", "lst(string)"), "“lst(...)” is not a type. Did you mean “list”?"),
     (variable("a", "number", 'default = "x"'), "variable “a”: the default is no number"),
@@ -160,7 +161,6 @@ SOURCE_MISTAKES = [
     (variable("a") + variable("a"), "declares a variable twice"),
     (variable("slipway_secrets", "object({mlflow_tracking_token=string})"), "has to say `sensitive = true`"),
     (variable("slipway", "object({nmae=string})"), "does not fill in “slipway.nmae”. Did you mean “name”?"),
-    ('output "a" {\n  value = 1\n}', "output “a” has no description"),
     ('terraform {\n  backend "s3" {}\n}', "Slipway keeps the state itself: remove the “backend” block"),
     ('module "m" {\n  source = "../other"\n}', "“..” is not shipped"),
     ('variable "a" {', "variables.tf:1: this is not valid Terraform"),
@@ -173,11 +173,47 @@ def test_a_mistake_in_the_source_is_named_with_its_cure(tmp_path: Path, source: 
     assert message in problems_of(module_write(tmp_path / "sample", source))
 
 
-@pytest.mark.parametrize("name", ["module.yaml", "README.md", "versions.tf"])
-def test_a_missing_file_is_named(tmp_path: Path, name: str) -> None:
+def test_a_missing_manifest_is_named(tmp_path: Path) -> None:
+    path = module_write(tmp_path / "sample")
+    (path / "module.yaml").unlink()
+    assert problems_of(path).startswith("module.yaml: ")
+    assert module_parse(path, slug="taken-in", manifest_text=MANIFEST).slug == "taken-in"
+
+
+# (Terraform source, what its author is advised)
+ADVICE = [
+    ('variable "a" {\n  type = string\n}', "variables.tf:1: variable “a” has no description"),
+    ('variable "a" {\n  description = "x"\n}', "variable “a” has no type"),
+    ('output "a" {\n  value = 1\n}', "output “a” has no description"),
+    ('resource "terraform_data" "disk" {}', "“resource_labels” lacks terraform_data.disk"),
+]
+
+
+@pytest.mark.parametrize(("source", "message"), ADVICE)
+def test_what_would_make_a_module_better_is_advice_and_no_refusal(tmp_path: Path, source: str, message: str) -> None:
+    found = module_parse(module_write(tmp_path / "sample", source))
+    assert any(message in advice for advice in found.advice), found.advice
+
+
+@pytest.mark.parametrize("name", ["README.md", "versions.tf"])
+def test_a_module_without_a_readme_or_a_required_version_is_taken(tmp_path: Path, name: str) -> None:
     path = module_write(tmp_path / "sample")
     (path / name).unlink()
-    assert problems_of(path).startswith(f"{name}: ")
+    assert [advice.partition(":")[0] for advice in module_parse(path).advice] == [name]
+
+
+@pytest.mark.parametrize("path", sorted(NOTEBOOK.parent.iterdir()), ids=lambda path: path.name)
+def test_our_own_modules_need_no_advice(path: Path) -> None:
+    assert module_parse(path).advice == ()
+
+
+def test_an_interface_of_before_a_field_was_added_is_read(tmp_path: Path) -> None:
+    found = interface_of(tmp_path, variable("a"))
+    stored = found.to_json()
+    added = ("submodules", "lost_on_stop", "runtimes", "connect", "takeover", "data_resources", "examples", "advice")
+    for name in added:
+        del stored[name]
+    assert ModuleInterface.from_json(stored) == found
 
 
 @pytest.mark.parametrize("name", ["terraform.tfvars", "x.auto.tfvars", "override.tf", "a_override.tf", "main.tf.json"])

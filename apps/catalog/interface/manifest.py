@@ -7,14 +7,14 @@ from typing import Any
 
 import yaml
 
-from apps.catalog.interface.model import Application, Option, Presentation, Preset, TimeToLive
+from apps.catalog.interface.model import Application, Connection, Option, Presentation, Preset, TimeToLive
 from apps.catalog.interface.problems import Findings, did_you_mean
 
 FILE = "module.yaml"
 KINDS = ("notebook", "cluster", "endpoint", "job")
 TARGETS = ("local", "aws", "azure", "gcp", "kubernetes")
 GROUPS = ("basic", "more")
-WIDGETS = ("text", "textarea", "repository", "secret", "select", "radio")
+WIDGETS = ("text", "textarea", "repository", "secret", "select", "radio", "gpu")
 AUTHS = ("none", "authorization-token", "bearer")
 IDLE_PROBES = ("", "none", "jupyter", "dask")
 MAX_BYTES = 64 * 1024
@@ -47,6 +47,12 @@ class Manifest:
     inputs: dict[str, Presentation] = field(default_factory=dict)
     resource_labels: dict[str, str] = field(default_factory=dict)
     files_lost_on_destroy: bool = False
+    lost_on_stop: str = ""
+    runtimes: tuple[str, ...] = ()
+    connect: Connection | None = None
+    takeover: dict[str, str] = field(default_factory=dict)
+    data_resources: tuple[str, ...] = ()
+    examples: dict[str, Any] = field(default_factory=dict)
 
 
 def manifest_read(text: str, findings: Findings) -> Manifest | None:
@@ -112,6 +118,12 @@ class _Reader:
             inputs={name: self._presentation(name, item) for name, item in self._named(data, "inputs")},
             resource_labels=self._labels(data),
             files_lost_on_destroy=self._flag(data, "files_lost_on_destroy", "", default=False),
+            lost_on_stop=self._text(data, "lost_on_stop", "", longest=300),
+            runtimes=self._names(data, "runtimes"),
+            connect=self._connect(data),
+            takeover=self._sentences(data, "takeover"),
+            data_resources=self._names(data, "data_resources"),
+            examples=dict(self._mapping(data.get("examples"), "examples")),
         )
         self._check_default_preset(manifest)
         return manifest
@@ -273,8 +285,31 @@ class _Reader:
             auth=self._choice(given, "auth", where, AUTHS) or "none",
             health=health,
             idle_probe=self._choice(given, "idle_probe", where, IDLE_PROBES),
+            external=self._flag(given, "external", where, default=False),
         )
 
+    def _connect(self, data: dict[str, Any]) -> Connection | None:
+        if data.get("connect") is None:
+            return None
+        given = self._mapping(data["connect"], "connect")
+        self._known(given, Connection.__dataclass_fields__, "connect.")
+        return Connection(
+            kind=self._pattern(given, "kind", "connect.", _NAME, "a short name such as “dask”", required=True),
+            snippet=self._text(given, "snippet", "connect.", longest=2_000, required=True),
+        )
+
+    def _names(self, data: dict[str, Any], key: str) -> tuple[str, ...]:
+        given = data.get(key)
+        if given is None:
+            return ()
+        if not isinstance(given, list) or not all(isinstance(item, str) and 0 < len(item) <= 200 for item in given):
+            self._say(f"“{key}” has to be a list of names.")
+            return ()
+        return tuple(given)
+
     def _labels(self, data: dict[str, Any]) -> dict[str, str]:
-        given = self._mapping(data.get("resource_labels"), "resource_labels")
-        return {address: self._text(given, address, "resource_labels.", longest=60, required=True) for address in given}
+        return self._sentences(data, "resource_labels", longest=60)
+
+    def _sentences(self, data: dict[str, Any], key: str, *, longest: int = 300) -> dict[str, str]:
+        given = self._mapping(data.get(key), key)
+        return {name: self._text(given, name, f"{key}.", longest=longest, required=True) for name in given}

@@ -7,7 +7,7 @@ from apps.catalog.interface.hcl_syntax import Node
 from apps.catalog.interface.type_constraints import TerraformType
 
 # Filled in by the portal when a module declares them; never asked of people.
-RESERVED_VARIABLES = frozenset({"slipway", "slipway_secrets"})
+RESERVED_VARIABLES = frozenset({"slipway", "slipway_secrets", "slipway_runtime"})
 
 SCHEMA = 1
 
@@ -129,6 +129,25 @@ class Application:
     auth: str = "none"
     health: str = ""
     idle_probe: str = ""
+    # Opened at its own address, which people sign in to there, and not through the portal's proxy.
+    external: bool = False
+
+
+@dataclass(frozen=True)
+class Connection:
+    """How a notebook reaches a cluster: the kind of client ("dask") and the lines to paste."""
+
+    kind: str
+    snippet: str
+
+
+@dataclass(frozen=True)
+class Submodule:
+    """A call of another module. `source` is as written: `./modules/network`, or an address of a registry."""
+
+    name: str
+    source: str
+    version: str = ""
 
 
 @dataclass(frozen=True)
@@ -153,6 +172,15 @@ class ModuleInterface:
     outputs: tuple[Output, ...]
     required_version: str
     required_providers: dict[str, dict[str, str]]
+    submodules: tuple[Submodule, ...] = ()
+    lost_on_stop: str = ""
+    runtimes: tuple[str, ...] = ()
+    connect: Connection | None = None
+    takeover: dict[str, str] = field(default_factory=dict)
+    data_resources: tuple[str, ...] = ()
+    examples: dict[str, Any] = field(default_factory=dict)
+    # What its author could do better; none of it keeps the module from being used.
+    advice: tuple[str, ...] = ()
 
     def variable(self, name: str) -> Variable | None:
         return next((variable for variable in self.variables if variable.name == name), None)
@@ -175,14 +203,15 @@ class ModuleInterface:
     def to_json(self) -> dict[str, Any]:
         """JSON-ready; `from_json` gives back an equal interface."""
         data = {**vars(self), "schema": SCHEMA, "ttl": asdict(self.ttl)}
-        for name in ("presets", "applications", "outputs"):
+        for name in ("presets", "applications", "outputs", "submodules"):
             data[name] = [asdict(item) for item in getattr(self, name)]
         data["variables"] = [variable.to_json() for variable in self.variables]
+        data["connect"] = asdict(self.connect) if self.connect else None
         return data
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "ModuleInterface":
-        """Raises `ValueError` for a schema of the future."""
+        """Reads versions of before a field was added as well. Raises `ValueError` for a schema of the future."""
         values = dict(data)
         schema = values.pop("schema")
         if schema != SCHEMA:
@@ -195,5 +224,8 @@ class ModuleInterface:
                 "applications": tuple(Application(**application) for application in data["applications"]),
                 "variables": tuple(Variable.from_json(variable) for variable in data["variables"]),
                 "outputs": tuple(Output(**output) for output in data["outputs"]),
+                "submodules": tuple(Submodule(**submodule) for submodule in data.get("submodules", ())),
+                "connect": Connection(**data["connect"]) if data.get("connect") else None,
+                **{name: tuple(data.get(name, ())) for name in ("runtimes", "data_resources", "advice")},
             }
         )

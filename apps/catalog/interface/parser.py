@@ -3,57 +3,45 @@
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from apps.catalog.interface.files import module_files
-from apps.catalog.interface.hcl_syntax import Attribute, Block, HclSyntaxError, hcl_parse
+from apps.catalog.interface.hcl_syntax import Block, HclSyntaxError, hcl_parse
 from apps.catalog.interface.inputs import inputs_clean
 from apps.catalog.interface.manifest import FILE as MANIFEST
 from apps.catalog.interface.manifest import Manifest, manifest_read
-from apps.catalog.interface.model import ModuleInterface, Output, Presentation, Validation, Variable
+from apps.catalog.interface.model import ModuleInterface, Output, Presentation, Variable
 from apps.catalog.interface.problems import Findings, did_you_mean
-from apps.catalog.interface.type_constraints import (
-    ANY,
-    TerraformType,
-    TypeConstraintError,
-    constant,
-    type_from_node,
-    value_fit,
-)
+from apps.catalog.interface.source import Source
+from apps.catalog.interface.type_constraints import value_fit
 
 _SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
-# What the portal fills in, by reserved variable (docs: the module convention).
-_FILLED_IN = {
-    "slipway": frozenset(
-        {
-            "environment_id",
-            "name",
-            "slug",
-            "team",
-            "owner",
-            "running",
-            "app_url",
-            "mlflow_tracking_uri",
-            "mlflow_experiment",
-        }
-    ),
-    "slipway_secrets": frozenset({"mlflow_tracking_token"}),
-}
 _MAX_FILE = 1024 * 1024
 
 
-def module_parse(path: Path) -> ModuleInterface:
-    """The interface of the module in `path`. Raises `ModuleInvalid` with every problem found."""
+def module_parse(path: Path, *, slug: str = "", manifest_text: str = "") -> ModuleInterface:
+    """The interface of the module in `path`. Raises `ModuleInvalid` with every problem found.
+
+    `slug` where the directory is not named for the module; `manifest_text` stands in for a module.yaml that the
+    directory does not have. What would only make the module better for people is in the interface's `advice`.
+    """
     path = Path(path).resolve()
+    slug = slug or path.name
     findings = Findings()
     names = {file.relative_to(path).as_posix() for file in module_files(path)}
-    if not _SLUG.fullmatch(path.name) or len(path.name) > 60:
-        findings.add(path.name, "a module's directory is named in lower-case letters, digits and single hyphens.")
-    readme = _text(path, "README.md", names, "describe the module there for the people who use it.", findings)
-    manifest_text = _text(path, MANIFEST, names, "add it with title, version, kind, target, summary and ttl.", findings)
+    if not _SLUG.fullmatch(slug) or len(slug) > 60:
+        findings.add(slug, "a module is named in lower-case letters, digits and single hyphens.")
+    readme = ""
+    if "README.md" in names:
+        readme = _text(path, "README.md", names, findings)
+    else:
+        findings.advise("README.md", "is missing: describe the module there for the people who use it.")
+    if MANIFEST in names or not manifest_text:
+        manifest_text = _required(
+            path, MANIFEST, names, "add it with title, version, kind, target, summary and ttl.", findings
+        )
     manifest = manifest_read(manifest_text, findings) if manifest_text else None
     blocks = _blocks(path, names, findings)
-    source = _Source(blocks, findings)
+    source = Source(blocks, findings)
     variables, outputs = source.variables(), source.outputs()
     required_version, required_providers = source.requirements()
     source.check_self_contained()
@@ -64,7 +52,7 @@ def module_parse(path: Path) -> ModuleInterface:
     _check_applications(manifest, outputs, findings)
     _check_labels(manifest, source.addresses(), findings)
     interface = ModuleInterface(
-        slug=path.name,
+        slug=slug,
         title=manifest.title,
         version=manifest.version,
         kind=manifest.kind,
@@ -82,28 +70,40 @@ def module_parse(path: Path) -> ModuleInterface:
         outputs=tuple(outputs),
         required_version=required_version,
         required_providers=required_providers,
+        submodules=source.submodules(),
+        lost_on_stop=manifest.lost_on_stop,
+        runtimes=manifest.runtimes,
+        connect=manifest.connect,
+        takeover=manifest.takeover,
+        data_resources=manifest.data_resources,
+        examples=manifest.examples,
+        advice=tuple(map(str, findings.advice)),
     )
     _check_values(interface, findings)
     findings.raise_if_any()
     return interface
 
 
-def _text(path: Path, name: str, names: set[str], cure: str, findings: Findings) -> str:
+def _required(path: Path, name: str, names: set[str], cure: str, findings: Findings) -> str:
     if name not in names:
         findings.add(name, f"is missing: {cure}")
         return ""
+    text = _text(path, name, names, findings)
+    if not text.strip() and not any(problem.file == name for problem in findings.problems):
+        findings.add(name, f"is empty: {cure}")
+    return text
+
+
+def _text(path: Path, name: str, names: set[str], findings: Findings) -> str:
     file = path / name
     if file.stat().st_size > _MAX_FILE:
         findings.add(name, f"is larger than {_MAX_FILE // 1024} KB.")
         return ""
     try:
-        text = file.read_text(encoding="utf-8")
+        return file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         findings.add(name, "cannot be read as UTF-8 text.")
         return ""
-    if not text.strip():
-        findings.add(name, f"is empty: {cure}")
-    return text
 
 
 def _blocks(path: Path, names: set[str], findings: Findings) -> list[tuple[str, Block]]:
@@ -120,169 +120,12 @@ def _blocks(path: Path, names: set[str], findings: Findings) -> list[tuple[str, 
         findings.add("main.tf", "is missing: the directory holds no Terraform files.")
     blocks = []
     for name in terraform:
-        text = _text(path, name, names, "remove it or write the configuration.", findings)
+        text = _text(path, name, names, findings)
         try:
             blocks += [(name, block) for block in hcl_parse(text).blocks]
         except HclSyntaxError as error:
             findings.add(name, f"{error}; `terraform validate` says more.", error.line)
     return blocks
-
-
-class _Source:
-    """The parsed Terraform files of one module."""
-
-    def __init__(self, blocks: list[tuple[str, Block]], findings: Findings) -> None:
-        self.blocks = blocks
-        self.findings = findings
-
-    def named(self, kind: str) -> list[tuple[str, Block]]:
-        return [(file, block) for file, block in self.blocks if block.kind == kind]
-
-    def variables(self) -> list[Variable]:
-        found: dict[str, Variable] = {}
-        for file, block in self.named("variable"):
-            if len(block.labels) != 1 or block.labels[0] in found:
-                self.findings.add(file, "declares a variable twice or without a name.", block.line)
-                continue
-            found[block.labels[0]] = self._variable(file, block)
-        return list(found.values())
-
-    def _variable(self, file: str, block: Block) -> Variable:
-        name = block.labels[0]
-        of = self._type(file, name, block)
-        description = self._constant(file, block, "description", str, "")
-        if not description.strip():
-            cure = "add one sentence, people read it under the field"
-            self.findings.add(file, f"variable “{name}” has no description: {cure}.", block.line)
-        has_default, default = self._default(file, name, block, of)
-        variable = Variable(
-            name=name,
-            type=of,
-            description=" ".join(description.split()),
-            has_default=has_default,
-            default=default,
-            sensitive=self._constant(file, block, "sensitive", bool, False),
-            nullable=self._constant(file, block, "nullable", bool, True),
-            ephemeral=self._constant(file, block, "ephemeral", bool, False),
-            validations=tuple(self._validation(file, name, rule) for rule in block.named("validation")),
-        )
-        if variable.reserved:
-            self._check_reserved(file, variable, block)
-        return variable
-
-    def _type(self, file: str, name: str, block: Block) -> TerraformType:
-        attribute = block.attributes.get("type")
-        if attribute is None:
-            self.findings.add(file, f"variable “{name}” has no type: add for example `type = string`.", block.line)
-            return ANY
-        try:
-            return type_from_node(attribute.node)
-        except TypeConstraintError as error:
-            self.findings.add(file, f"variable “{name}”: {error}", attribute.line)
-            return ANY
-
-    def _default(self, file: str, name: str, block: Block, of: TerraformType) -> tuple[bool, Any]:
-        attribute = block.attributes.get("default")
-        if attribute is None:
-            return False, None
-        try:
-            value = constant(attribute.node)
-        except TypeConstraintError as error:
-            self.findings.add(file, f"variable “{name}”: {error}", attribute.line)
-            return True, None
-        if value is None:
-            return True, None
-        fitted, problems = value_fit(of, value, lenient=True)
-        for problem in problems:
-            self.findings.add(file, f"variable “{name}”: the default is no {of}. {problem}", attribute.line)
-        return True, fitted
-
-    def _constant(self, file: str, block: Block, key: str, of: type, default: Any) -> Any:
-        attribute = block.attributes.get(key)
-        if attribute is None:
-            return default
-        if attribute.node[0] != "lit" or not isinstance(attribute.node[1], of):
-            kind = "text" if of is str else "true or false"
-            self.findings.add(
-                file, f"{block.kind} “{block.labels[0]}”: “{key}” has to be plain {kind}.", attribute.line
-            )
-            return default
-        return attribute.node[1]
-
-    def _validation(self, file: str, name: str, rule: Block) -> Validation:
-        missing = Attribute("", ["unsupported", "missing"], "", rule.line)
-        condition = rule.attributes.get("condition", missing)
-        message = rule.attributes.get("error_message", missing)
-        for key, attribute in (("condition", condition), ("error_message", message)):
-            if attribute is missing:
-                self.findings.add(file, f"variable “{name}”: a validation lacks “{key}”.", rule.line)
-        text = str(message.node[1]) if message.node[0] == "lit" else message.text.strip('"')
-        return Validation(condition.text, condition.node, text, message.node)
-
-    def _check_reserved(self, file: str, variable: Variable, block: Block) -> None:
-        filled = _FILLED_IN[variable.name]
-        if variable.type.kind != "object":
-            self.findings.add(
-                file, f"variable “{variable.name}” is filled in by Slipway: it has to be an object.", block.line
-            )
-        for name, attribute in variable.type.attributes.items():
-            if name not in filled and not attribute.optional:
-                hint = did_you_mean(name, filled)
-                self.findings.add(file, f"Slipway does not fill in “{variable.name}.{name}”.{hint}", block.line)
-        if variable.name == "slipway_secrets" and not variable.sensitive:
-            self.findings.add(file, "variable “slipway_secrets” has to say `sensitive = true`.", block.line)
-
-    def outputs(self) -> list[Output]:
-        outputs = []
-        for file, block in self.named("output"):
-            description = self._constant(file, block, "description", str, "")
-            if not description.strip():
-                self.findings.add(file, f"output “{block.labels[0]}” has no description: add one sentence.", block.line)
-            sensitive = self._constant(file, block, "sensitive", bool, False)
-            outputs.append(Output(block.labels[0], " ".join(description.split()), sensitive))
-        return outputs
-
-    def requirements(self) -> tuple[str, dict[str, dict[str, str]]]:
-        """`required_version`, and of every required provider its source and version."""
-        version, providers = "", {}
-        for file, block in self.named("terraform"):
-            version = self._constant(file, replace(block, labels=("terraform",)), "required_version", str, version)
-            for kind in ("backend", "cloud"):
-                for inner in block.named(kind):
-                    self.findings.add(file, f"Slipway keeps the state itself: remove the “{kind}” block.", inner.line)
-            for inner in block.named("required_providers"):
-                for attribute in inner.attributes.values():
-                    providers[attribute.name] = self._provider(file, attribute)
-        if not version:
-            self.findings.add(
-                "versions.tf", 'lacks “required_version”: add a terraform block with for example ">= 1.9".'
-            )
-        return version, providers
-
-    def _provider(self, file: str, attribute: Attribute) -> dict[str, str]:
-        try:
-            value = constant(attribute.node)
-        except TypeConstraintError:
-            value = None
-        if isinstance(value, str):
-            value = {"version": value}
-        if not isinstance(value, dict):
-            self.findings.add(file, f"required provider “{attribute.name}” has to be plain text.", attribute.line)
-            return {}
-        return {key: str(value[key]) for key in ("source", "version") if key in value}
-
-    def addresses(self) -> set[str]:
-        """What the plan of this module can contain, as far as its own files say: resources and calls of modules."""
-        resources = {".".join(block.labels) for _, block in self.named("resource")}
-        return resources | {f"module.{block.labels[0]}" for _, block in self.named("module") if block.labels}
-
-    def check_self_contained(self) -> None:
-        for file, block in self.named("module"):
-            source = block.attributes.get("source")
-            if source is not None and source.node[0] == "lit" and ".." in str(source.node[1]).split("/"):
-                self.findings.add(
-                    file, "a module may only use what is in its own directory: “..” is not shipped.", source.line
-                )
 
 
 def _presented(manifest: Manifest, variables: list[Variable], findings: Findings) -> list[Variable]:
@@ -326,7 +169,7 @@ def _check_labels(manifest: Manifest, addresses: set[str], findings: Findings) -
         hint = did_you_mean(address, addresses)
         findings.add(MANIFEST, f"“resource_labels.{address}”: there is no such resource.{hint}")
     for address in sorted(addresses - manifest.resource_labels.keys()):
-        findings.add(MANIFEST, f"“resource_labels” lacks {address}: name it in words people understand.")
+        findings.advise(MANIFEST, f"“resource_labels” lacks {address}: name it in words people understand.")
 
 
 def _check_values(interface: ModuleInterface, findings: Findings) -> None:

@@ -39,6 +39,11 @@ class Findings:
 
     def __init__(self) -> None:
         self.problems: list[Problem] = []
+        self.advice: list[Problem] = []
+
+    def advise(self, file: str, message: str, line: int | None = None) -> None:
+        """Something that would make the module better for people, and that does not keep it from being used."""
+        self.advice.append(Problem(file, message, line))
 
     def add(self, file: str, message: str, line: int | None = None) -> None:
         self.problems.append(Problem(file, message, line))
