@@ -15,6 +15,7 @@ from apps.core.exceptions import UserError
 from apps.environments.durations import duration_words
 from apps.environments.models import Environment
 from apps.environments.selectors import TtlLimits
+from apps.policies.offer import Offer
 
 INPUT_PREFIX = "input"
 USUAL_TTLS = (3600, 2 * 3600, 4 * 3600, 8 * 3600, 12 * 3600, 86_400, 2 * 86_400, 3 * 86_400, 7 * 86_400, 14 * 86_400)
@@ -84,15 +85,15 @@ def preset_follow(data: QueryDict, interface: ModuleInterface) -> QueryDict:
 
 
 def inputs_form(
-    interface: ModuleInterface,
+    offer: Offer,
     data: QueryDict | None = None,
     *,
     preset: str | None = None,
     initial: dict[str, Any] | None = None,
     kept: frozenset[str] = frozenset(),
 ) -> InputsForm:
-    """The generated form of a module's inputs, under a prefix so that no variable can take the place of our fields."""
-    form_class = launch_form_class(interface, preset=preset, kept=kept)
+    """The generated form of what is offered, under a prefix so that no variable can take the place of our fields."""
+    form_class = launch_form_class(offer.interface, preset=preset, fixed=offer.fixed, kept=kept | offer.given)
     return form_class(data, prefix=INPUT_PREFIX, initial=initial)
 
 

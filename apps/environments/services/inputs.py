@@ -5,7 +5,6 @@ from typing import Any
 from django.db import transaction
 
 from apps.accounts.models import User
-from apps.catalog.launch_form import inputs_clean
 from apps.catalog.models import ModuleVersion
 from apps.core.crypto import encrypt_json
 from apps.environments.exceptions import LaunchInvalid, WrongStatus
@@ -15,6 +14,8 @@ from apps.environments.selectors import has_run
 from apps.environments.services.launching import input_error_names, preset_named
 from apps.environments.services.locking import begin, environment_lock, require_idle
 from apps.environments.services.values import MASK, inputs_fields, inputs_plain
+from apps.policies.offer import Offer
+from apps.policies.selectors import offer_for
 from apps.provisioning.models import Change
 
 S = Environment.Status
@@ -29,7 +30,8 @@ def environment_update(
     A sensitive value that comes back masked or empty is the one that is there. Nothing different is a no-op.
     """
     row = _updatable(environment, actor)
-    interface = row.module_version.parsed()
+    offer = offer_existing(row)
+    interface = offer.interface
     present = inputs_plain(row)
     secret = {variable.name for variable in interface.variables if variable.sensitive}
     given = {name: value for name, value in inputs.items() if not (name in secret and value in (None, "", MASK, {}))}
@@ -37,7 +39,7 @@ def environment_update(
     if preset and size is None:
         raise LaunchInvalid(errors={"preset": [f"There is no size “{preset}”."]})
     chosen = size.inputs if size else {}
-    values, errors = inputs_clean(interface, {**present, **chosen, **given})
+    values, errors = offer.clean({**offer.choosable(present), **chosen, **given})
     if errors:
         raise LaunchInvalid(errors=input_error_names(errors))
     if values == present:
@@ -56,15 +58,25 @@ def environment_upgrade(
         raise LaunchInvalid(errors={"version": ["This is not a version of the environment's module."]})
     if target.pk == row.module_version_id:
         return row
-    interface = target.parsed()
-    known = {variable.name for variable in interface.variables}
-    values, errors = inputs_clean(interface, {n: v for n, v in inputs_plain(row).items() if n in known})
+    offer = offer_for(version=target, team=row.team, existing=_declared(row))
+    known = {variable.name for variable in offer.interface.variables}
+    kept = {name: value for name, value in inputs_plain(row).items() if name in known}
+    values, errors = offer.clean(offer.choosable(kept))
     if errors:
         raise LaunchInvalid(
             f"Version {target.version} wants other values first.",
             errors={**input_error_names(errors), "version": ["Change its settings first."]},
         )
     return _apply(row, actor, values, row.preset, target, f"Upgrade to {target.version}")
+
+
+def offer_existing(row: Environment) -> Offer:
+    """What the owner of an existing environment may choose at its next change."""
+    return offer_for(version=row.module_version, team=row.team, existing=_declared(row))
+
+
+def _declared(row: Environment) -> list[str]:
+    return [variable["name"] for variable in row.module_version.interface["variables"]]
 
 
 def _updatable(environment: Environment, actor: User) -> Environment:

@@ -13,7 +13,6 @@ from django.utils.text import slugify
 from apps.accounts.models import Membership, Team, User
 from apps.accounts.services import token_create_for_environment
 from apps.catalog.interface.model import ModuleInterface, Preset
-from apps.catalog.launch_form import inputs_clean
 from apps.catalog.models import Module, ModuleVersion
 from apps.core.crypto import encrypt_json
 from apps.environments.durations import duration_words
@@ -23,6 +22,7 @@ from apps.environments.selectors import ttl_limits
 from apps.environments.services.locking import begin
 from apps.environments.services.space import machine_require_space
 from apps.environments.services.values import inputs_fields
+from apps.policies.selectors import offer_for
 from apps.provisioning.models import Change
 from apps.provisioning.services import workspace_create
 
@@ -107,7 +107,8 @@ def _check(
         errors["name"] = [message]
     if not Membership.objects.filter(user=actor, team=team).exists():
         errors["team"] = ["Choose a team you belong to."]
-    interface = version.parsed()
+    offer = offer_for(version=version, team=team)
+    interface = offer.interface
     size = interface.preset(preset)
     if preset and size is None:
         known = ", ".join(known.name for known in interface.presets) or "none"
@@ -116,7 +117,7 @@ def _check(
     ttl = limits.default if ttl_seconds is None else ttl_seconds
     if not SHORTEST_TTL <= ttl <= limits.maximum:
         errors["ttl"] = [f"Choose between 1 min and {duration_words(limits.maximum)}."]
-    values, input_errors = inputs_clean(interface, {**(size.inputs if size else {}), **inputs})
+    values, input_errors = offer.clean({**(size.inputs if size else {}), **inputs})
     errors = {**input_error_names(input_errors), **errors}
     if errors:
         raise LaunchInvalid(errors=errors)

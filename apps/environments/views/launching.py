@@ -19,6 +19,8 @@ from apps.environments.models import Environment
 from apps.environments.selectors import ttl_limits
 from apps.environments.services import environment_launch, name_suggest
 from apps.environments.views.settings import presets_shown
+from apps.policies.offer import Offer
+from apps.policies.selectors import offer_for
 from apps.provisioning.selectors import usual_duration
 
 
@@ -45,19 +47,22 @@ def launch_module(request: HttpRequest, module: str) -> HttpResponse:
         return render(request, "environments/launch_no_team.html", {"module": entry}, status=200)
     if request.method == "POST":
         return _submit(request, user, version)
-    interface = version.parsed()
+    linked = _linked_details(request, user, entry)
+    offer = offer_for(version=version, team=_team(user, linked.get("team", "")))
+    interface = offer.interface
     preset = request.GET.get("preset", "")
     size = interface.preset(preset) or interface.preset()
-    details = LaunchDetailsForm(user=user, limits=ttl_limits(version), initial=_linked_details(request, user, entry))
-    inputs = inputs_form(interface, preset=size.name if size else None, initial=_linked_inputs(request, interface))
-    return _page(request, version, interface, details, inputs, size.name if size else "")
+    details = LaunchDetailsForm(user=user, limits=ttl_limits(version), initial=linked)
+    inputs = inputs_form(offer, preset=size.name if size else None, initial=_linked_inputs(request, interface))
+    return _page(request, version, offer, details, inputs, size.name if size else "")
 
 
 def _submit(request: HttpRequest, user: User, version: ModuleVersion) -> HttpResponse:
-    interface = version.parsed()
+    offer = offer_for(version=version, team=_team(user, request.POST.get("team", "")))
+    interface = offer.interface
     data = preset_follow(request.POST, interface)
     details = LaunchDetailsForm(data, user=user, limits=ttl_limits(version))
-    inputs = inputs_form(interface, data, preset=_known(interface, data.get("preset", "")))
+    inputs = inputs_form(offer, data, preset=_known(interface, data.get("preset", "")))
     # Both are validated, so that every mistake is shown at once.
     if all([details.is_valid(), inputs.is_valid()]):
         rate_check(scope="launch", user_id=user.pk)
@@ -78,7 +83,12 @@ def _submit(request: HttpRequest, user: User, version: ModuleVersion) -> HttpRes
         else:
             query = "?open" if data.get("open_when_ready") else ""
             return redirect(reverse("environments:detail", args=[environment.pk]) + query)
-    return _page(request, version, interface, details, inputs, data.get("preset", ""), status=422)
+    return _page(request, version, offer, details, inputs, data.get("preset", ""), status=422)
+
+
+def _team(user: User, slug: str) -> Team | None:
+    """The team of a filled form; one that is not the person's is refused elsewhere."""
+    return Team.objects.of(user).filter(slug=slug).first()
 
 
 def _known(interface: ModuleInterface, name: str) -> str | None:
@@ -88,13 +98,14 @@ def _known(interface: ModuleInterface, name: str) -> str | None:
 def _page(
     request: HttpRequest,
     version: ModuleVersion,
-    interface: ModuleInterface,
+    offer: Offer,
     details: LaunchDetailsForm,
     inputs: Any,
     chosen: str,
     status: int = 200,
 ) -> HttpResponse:
     usual = usual_duration(module_version_id=version.pk, kind="create")
+    interface = offer.interface
     context = {
         "module": version.module,
         "version": version,
@@ -103,6 +114,7 @@ def _page(
         "inputs": inputs,
         "presets": presets_shown(interface, chosen),
         "shown_preset": chosen,
+        "fixed": offer.fixed_shown(),
         "builds": list(interface.resource_labels.values()),
         "usual": usual,
         "errors_count": len(details.errors) + len(inputs.errors),

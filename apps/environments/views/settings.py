@@ -15,6 +15,7 @@ from apps.environments.forms import inputs_form, preset_follow, secrets_stored, 
 from apps.environments.models import Environment
 from apps.environments.permissions import EnvironmentPermission, require
 from apps.environments.services import environment_update
+from apps.environments.services.inputs import offer_existing
 from apps.environments.views.finding import find
 from apps.environments.views.presenting import EnvironmentPage
 
@@ -42,7 +43,8 @@ def _label(interface: ModuleInterface, name: str) -> str:
 def settings_context(page: EnvironmentPage, form: Any = None, chosen: str | None = None) -> dict[str, Any]:
     """What is set, and a form for those who may change it now."""
     row = page.environment
-    interface = row.module_version.parsed()
+    offer = offer_existing(row)
+    interface = offer.interface
     chosen = row.preset if chosen is None else chosen
     shown = [
         {"label": variable.label, "value": row.inputs.get(variable.name, variable.default), "name": variable.name}
@@ -51,9 +53,10 @@ def settings_context(page: EnvironmentPage, form: Any = None, chosen: str | None
     context: dict[str, Any] = {"inputs": shown, "interface": interface}
     changeable = row.status in (Environment.Status.RUNNING, Environment.Status.STOPPED, Environment.Status.FAILED)
     if EnvironmentPermission.UPDATE in page.granted and changeable and not page.active:
-        context["form"] = form or inputs_form(interface, initial=row.inputs, kept=secrets_stored(row, interface))
+        context["form"] = form or inputs_form(offer, initial=row.inputs, kept=secrets_stored(row, interface))
         context["presets"] = presets_shown(interface, chosen)
         context["shown_preset"] = chosen
+        context["fixed"] = offer.fixed_shown()
     return context
 
 
@@ -63,9 +66,10 @@ def settings_context(page: EnvironmentPage, form: Any = None, chosen: str | None
 def update(request: HttpRequest, pk: UUID) -> HttpResponse:
     environment = find(request, pk)
     require(request.user, EnvironmentPermission.UPDATE, environment)  # type: ignore[arg-type]
-    interface = environment.module_version.parsed()
+    offer = offer_existing(environment)
+    interface = offer.interface
     data = preset_follow(request.POST, interface)
-    form = inputs_form(interface, data, initial=environment.inputs, kept=secrets_stored(environment, interface))
+    form = inputs_form(offer, data, initial=environment.inputs, kept=secrets_stored(environment, interface))
     if form.is_valid():
         try:
             environment_update(environment=environment, actor=request.user, inputs=form.values())  # type: ignore[arg-type]
