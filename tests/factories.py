@@ -19,6 +19,11 @@ from apps.provisioning.models import Change, Machine, ServiceStatus
 from apps.provisioning.transitions import change_fail, change_transition
 
 NOTEBOOK = Path(__file__).parents[1] / "terraform" / "modules" / "local-notebook"
+NOTEBOOK_VERSION = next(
+    line.removeprefix("version: ")
+    for line in (NOTEBOOK / "module.yaml").read_text(encoding="utf-8").splitlines()
+    if line.startswith("version: ")
+)
 
 
 class UserFactory(factory.django.DjangoModelFactory):

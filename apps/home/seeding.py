@@ -10,7 +10,27 @@ from django.db import transaction
 from apps.accounts.models import Membership, Team, User
 from apps.accounts.services import membership_add, team_create, user_create
 from apps.catalog.services import module_register
+from apps.runtimes.services import runtime_seed
 
+
+@dataclass(frozen=True)
+class SeededRuntime:
+    """A Python environment that comes with Slipway; `folder` is where a module keeps its requirements and lock."""
+
+    slug: str
+    title: str
+    summary: str
+    folder: str
+
+
+RUNTIMES = (
+    SeededRuntime(
+        "python-3-11-scikit-learn",
+        "Python 3.11 · scikit-learn",
+        "JupyterLab, scikit-learn, pandas, matplotlib and the MLflow client.",
+        "local-notebook/runtime",
+    ),
+)
 MEMBER, MANAGER = Membership.Role.MEMBER, Membership.Role.MANAGER
 
 
@@ -98,3 +118,20 @@ def _password_write(path: Path, password: str) -> None:
 def modules_seed(folder: Path, actor: User) -> list[str]:
     """Register the version that each module directory declares; returns what was registered or there already."""
     return [str(module_register(path=path.parent, actor=actor)) for path in sorted(folder.glob("*/module.yaml"))]
+
+
+def runtimes_seed(folder: Path) -> list[str]:
+    """The Python environments that come with the modules below `folder`, where those modules are."""
+    return [
+        str(
+            runtime_seed(
+                slug=seed.slug,
+                title=seed.title,
+                summary=seed.summary,
+                requirements=folder / seed.folder / "requirements.in",
+                lock=folder / seed.folder / "requirements.lock",
+            )
+        )
+        for seed in RUNTIMES
+        if (folder / seed.folder / "requirements.lock").is_file()
+    ]

@@ -1,4 +1,5 @@
-"""What is done once in the background after the page is up: publishing the modules, filling the demo workspace.
+"""What is done once in the background after the page is up: publishing the modules and their Python environments,
+filling the demo workspace.
 
 Each job has a stamp with the data; a job that failed is tried again by the next start.
 """
@@ -38,6 +39,10 @@ class Jobs:
         if modules:
             child = children.modules(places, environ, modules)
             self._add(Job(child, _digest(MODULES), "Publishing the modules", "The modules are published"))
+            runtimes = children.runtimes(places, environ)
+            self._add(
+                Job(runtimes, _digest(MODULES), "Bringing the Python environments", "The Python environments are there")
+            )
         if options.demo:
             child = children.seed(places, environ)
             self._add(Job(child, "1", "Filling the demo workspace in the background", "The demo workspace is filled"))

@@ -28,7 +28,7 @@ def problems_of(path: Path) -> str:
 def test_the_notebook_module_reads_as_what_it_is(notebook: ModuleInterface) -> None:
     assert (notebook.slug, notebook.kind, notebook.target) == ("local-notebook", "notebook", "local")
     assert [variable.name for variable in notebook.inputs][:3] == ["cpu", "memory_gb", "repository"]
-    assert notebook.reserved == {"slipway", "slipway_secrets"}
+    assert notebook.reserved == {"slipway", "slipway_secrets", "slipway_runtime"}
     assert notebook.preset().inputs == {"cpu": 1, "memory_gb": 2}
     assert notebook.preset("large").inputs == {"cpu": 2, "memory_gb": 8}
     assert (notebook.ttl.default_s, notebook.ttl.maximum_s) == (8 * 3600, 7 * 86400)

@@ -18,6 +18,7 @@ from apps.notifications.models import Notification
 from tests.cast import PASSWORD, cast_make
 from tests.doors.routes import Route
 from tests.factories import (
+    NOTEBOOK_VERSION,
     MembershipFactory,
     People,
     UserFactory,
@@ -141,7 +142,7 @@ def values_for(scene: Scene, route: Route) -> dict[str, str]:
         ("/api/v1/users/", {"username": "dana"}),
         ("/api/v1/environments/", {"pk": environment.pk}),
         ("/api/v1/changes/", {"pk": change_of(scene.waiting).pk}),
-        ("/api/v1/modules/", {"slug": "local-notebook", "module_slug": "local-notebook", "version": "1.0.0"}),
+        ("/api/v1/modules/", {"slug": "local-notebook", "module_slug": "local-notebook", "version": NOTEBOOK_VERSION}),
         ("/api/v1/audit/", {"id": scene.event.uid}),
         ("/admin/", _admin_values(scene, template)),
     ]

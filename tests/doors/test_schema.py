@@ -21,7 +21,7 @@ from schemathesis.specs.openapi.checks import (
 
 from apps.environments.models import Environment
 from tests.doors.scene import Scene
-from tests.factories import change_of
+from tests.factories import NOTEBOOK_VERSION, change_of
 
 pytestmark = [pytest.mark.django_db, pytest.mark.timeout(1800), pytest.mark.xdist_group("doors-schema")]
 CHECKS = (
@@ -77,7 +77,7 @@ def real(path: str, names: dict[str, Any], scene: Scene, draw: int) -> dict[str,
         "id": ids.get(resource),
         "slug": {"teams": "vision", "modules": "local-notebook"}.get(resource),
         "module_slug": "local-notebook",
-        "version": "1.0.0",
+        "version": NOTEBOOK_VERSION,
         "username": "theo",
     }
     return {name: str(found[name]) for name in names if found.get(name)}

@@ -12,6 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.conftest import Portal, sign_in
 from tests.e2e.notebook import Notebook, notebook, page_post
+from tests.factories import NOTEBOOK_VERSION
 
 __all__ = ["notebook"]
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("portal"), pytest.mark.timeout(300)]
@@ -58,7 +59,7 @@ def addresses(notebook: Notebook) -> dict[str, set[str]]:
         known = {"pk": key, "change_id": change, "slug": notebook.slug, "name": "header", "module": "local-notebook"}
         known |= {"module_slug": "local-notebook"}
         if name.startswith(("module", "catalog:")):
-            known |= {"slug": "local-notebook", "version": "1.0.0"}
+            known |= {"slug": "local-notebook", "version": NOTEBOOK_VERSION}
         if name.startswith(("team", "accounts:")):
             known |= {"slug": "churn", "uidb64": "MQ", "token": "set-password"}
         if name == "accounts:password_link":

@@ -11,7 +11,15 @@ from django.test.utils import CaptureQueriesContext
 
 from apps.environments.models import Environment
 from apps.provisioning.models import Change, LogLine
-from tests.factories import People, change_drive, change_of, environment_make, environment_running, notebook_version
+from tests.factories import (
+    NOTEBOOK_VERSION,
+    People,
+    change_drive,
+    change_of,
+    environment_make,
+    environment_running,
+    notebook_version,
+)
 
 API = "/api/v1"
 WISH = {
@@ -61,7 +69,7 @@ def test_a_launch_answers_with_the_environment(people: People, api: Callable[...
         "team": "vision",
         "owner": "dana",
         "module": "local-notebook",
-        "version": "1.0.0",
+        "version": NOTEBOOK_VERSION,
         "expires_at": None,
     }
     assert body["inputs"]["memory_gb"] == 3
@@ -279,10 +287,10 @@ def test_modules_and_their_versions(people: People, api: Callable[..., Client]) 
         "slug": "local-notebook",
         "kind": "notebook",
         "target": "local",
-        "latest_version": "1.0.0",
+        "latest_version": NOTEBOOK_VERSION,
     }
     assert client.get(f"{API}/modules/local-notebook/").json()["slug"] == "local-notebook"
-    version = client.get(f"{API}/modules/local-notebook/versions/1.0.0/").json()
+    version = client.get(f"{API}/modules/local-notebook/versions/{NOTEBOOK_VERSION}/").json()
     assert version["digest"]
     assert "cpu" in [variable["name"] for variable in version["inputs"]]
     assert "slipway" not in [variable["name"] for variable in version["inputs"]]

@@ -23,7 +23,7 @@ from apps.environments.services import (
 from apps.environments.tasks import environments_stop_expired
 from apps.notifications.models import Notification
 from apps.provisioning.models import Change
-from tests.factories import People, change_drive, change_of, notebook_version
+from tests.factories import NOTEBOOK_VERSION, People, change_drive, change_of, notebook_version
 
 
 def stopped(people: People, environment: Environment) -> Environment:
@@ -353,4 +353,4 @@ def test_an_old_version_goes_on_when_the_new_one_drops_an_input(people: People, 
     notebook_version(version="2.0.0")
     stopped(people, running)
     environment_start(environment=running, actor=people.dana)
-    assert change_of(running).module_version.version == "1.0.0"
+    assert change_of(running).module_version.version == NOTEBOOK_VERSION

@@ -9,7 +9,7 @@ from apps.core.crypto import decrypt_json, encrypt_json
 from apps.environments.models import Environment
 
 MASK = "••••••"
-RESERVED = frozenset({"slipway", "slipway_secrets"})
+RESERVED = frozenset({"slipway", "slipway_secrets", "slipway_runtime"})
 
 
 def app_url(slug: str, path: str = "/") -> str:
@@ -60,4 +60,20 @@ def terraform_values(environment: Environment, running: bool) -> dict[str, Any]:
     if "slipway_secrets" in declared:
         secrets = decrypt_json(bytes(environment.secrets_cipher)) if environment.secrets_cipher else {}
         values["slipway_secrets"] = {"mlflow_tracking_token": secrets.get("mlflow_tracking_token", "")}
+    if "slipway_runtime" in declared:
+        values["slipway_runtime"] = _runtime(environment)
     return values
+
+
+def _runtime(environment: Environment) -> dict[str, Any] | None:
+    """The Python environment that was chosen; null lets the module take its own lock."""
+    version = environment.runtime_version
+    if version is None:
+        return None
+    return {
+        "name": version.runtime.slug,
+        "version": version.number,
+        "digest": version.digest,
+        "python": version.runtime.python,
+        "requirements": version.lock,
+    }

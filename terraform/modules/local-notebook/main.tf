@@ -57,7 +57,8 @@ resource "slipway_volume" "home" {
 }
 
 resource "slipway_runtime" "python" {
-  requirements = file("${path.module}/runtime/requirements.lock")
+  requirements = try(var.slipway_runtime.requirements, file("${path.module}/runtime/requirements.lock"))
+  python       = try(var.slipway_runtime.python, null)
   files        = local.runtime_files
 }
 

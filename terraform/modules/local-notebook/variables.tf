@@ -23,6 +23,18 @@ variable "slipway_secrets" {
   sensitive = true
 }
 
+variable "slipway_runtime" {
+  description = "The Python environment that was chosen; null stands for the packages that this module brings."
+  type = object({
+    name         = string
+    version      = number
+    digest       = string
+    python       = string
+    requirements = string
+  })
+  default = null
+}
+
 # Asked for in the launch form.
 
 variable "cpu" {

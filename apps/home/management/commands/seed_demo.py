@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.core import health
-from apps.home.seeding import modules_seed, people_seed
+from apps.home.seeding import modules_seed, people_seed, runtimes_seed
 
 TRAINING_SECONDS = 900
 
@@ -28,6 +28,8 @@ class Command(BaseCommand):
         self.stdout.write("People and teams are there.")
         for version in modules_seed(settings.BASE_DIR / "terraform" / "modules", pete):
             self.stdout.write(f"Module {version} is in the catalog.")
+        for runtime in runtimes_seed(settings.BASE_DIR / "terraform" / "modules"):
+            self.stdout.write(f"Python environment {runtime} is there.")
         if not options["without_experiments"]:
             self._wait(options["wait_mlflow"])
             self._train()
