@@ -54,10 +54,10 @@ def keys_known() -> Keys:
     """Raises ImproperlyConfigured where there is no key, or one that cannot be used."""
     if settings.SLIPWAY_KEYS or not settings.SLIPWAY_KEYS_FILE:
         return _keys(tuple(settings.SLIPWAY_KEYS))
-    path = Path(settings.SLIPWAY_KEYS_FILE)
+    path = str(settings.SLIPWAY_KEYS_FILE)
     try:
         seen = os.stat(path)
-        return _keys_of_file(str(path), (seen.st_mtime_ns, seen.st_ino, seen.st_size))
+        return _keys_of_file(path, (seen.st_mtime_ns, seen.st_ino, seen.st_size))
     except OSError as error:
         raise ImproperlyConfigured(f"SLIPWAY_KEYS_FILE: {path} cannot be read ({error.strerror})") from None
 

@@ -36,6 +36,12 @@ ORDERINGS = {
     "-expires": F("expires_at").desc(nulls_last=True),
 }
 DEFAULT_ORDERING = "-created"
+# What a row of the list page shows, is ordered by and decides its button by.
+LISTED = (
+    "name", "slug", "status", "status_reason", "failure", "created_at", "expires_at", "workspace_id",
+    "module_version_id", "team__name", "team__slug", "owner__username", "owner__first_name", "owner__last_name",
+    "module__title", "module__slug",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -137,7 +143,7 @@ def environments_list(
         )
     order = ORDERINGS.get(ordering, ORDERINGS[DEFAULT_ORDERING])
     rows = rows.select_related("team", "owner", "module").prefetch_related(versions_once())
-    return rows.defer("inputs_cipher", "secrets_cipher", "settled_cipher").order_by(order, "id")
+    return rows.only(*LISTED).order_by(order, "id")
 
 
 def versions_once() -> "Prefetch[str, QuerySet[ModuleVersion], str]":

@@ -4,9 +4,10 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps.accounts.models import Membership, Team, User
+from apps.core.api.rows import RowSerializer
 
 
-class UserSerializer(serializers.ModelSerializer[User]):
+class UserSerializer(RowSerializer[User]):
     """A person as teammates see them."""
 
     name = serializers.CharField(source="display_name", read_only=True)
@@ -17,7 +18,7 @@ class UserSerializer(serializers.ModelSerializer[User]):
         read_only_fields = fields
 
 
-class TeamSerializer(serializers.ModelSerializer[Team]):
+class TeamSerializer(RowSerializer[Team]):
     role = serializers.SerializerMethodField(help_text="Your role in the team, null when you only look.")
     member_count = serializers.IntegerField(read_only=True)
 

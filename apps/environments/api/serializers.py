@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from apps.core.api.rows import RowSerializer
 from apps.environments.api.fields import InputsField, LengthOfTimeField
 from apps.environments.durations import LONGEST_SECONDS
 from apps.environments.models import Environment
@@ -12,7 +13,7 @@ from apps.environments.selectors import applications_of, outputs_shown
 from apps.environments.services.values import app_url
 
 
-class EnvironmentSerializer(serializers.ModelSerializer[Environment]):
+class EnvironmentSerializer(RowSerializer[Environment]):
     team = serializers.SlugRelatedField(slug_field="slug", read_only=True)
     owner = serializers.SlugRelatedField(slug_field="username", read_only=True)
     module = serializers.SlugRelatedField(slug_field="slug", read_only=True)

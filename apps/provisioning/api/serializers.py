@@ -5,10 +5,11 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from apps.core.api.rows import RowSerializer
 from apps.provisioning.models import Change, LogLine
 
 
-class ChangeSerializer(serializers.ModelSerializer[Change]):
+class ChangeSerializer(RowSerializer[Change]):
     environment = serializers.UUIDField(source="workspace_id", read_only=True)
     environment_name = serializers.CharField(source="workspace.name", read_only=True)
     requested_by = serializers.SlugRelatedField(slug_field="username", read_only=True, allow_null=True)
@@ -16,6 +17,9 @@ class ChangeSerializer(serializers.ModelSerializer[Change]):
     module = serializers.CharField(source="module_version.module.slug", read_only=True)
     version = serializers.CharField(source="module_version.version", read_only=True)
     failure = serializers.SerializerMethodField(help_text="Null unless the change failed.")
+    imports = serializers.ListField(
+        child=serializers.DictField(), read_only=True, help_text="Existing things to take over: {to, id}."
+    )
 
     class Meta:
         model = Change
@@ -23,7 +27,7 @@ class ChangeSerializer(serializers.ModelSerializer[Change]):
             "id", "environment", "environment_name", "kind", "status", "reason", "module", "version", "requested_by",
             "step", "steps_done", "steps_total", "plan_hash", "approved_by", "approved_at", "engine", "engine_version",
             "failure", "correlation_id", "cancel_requested_at", "created_at", "planning_at", "planned_at",
-            "applying_at", "finished_at",
+            "applying_at", "finished_at", "imports",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -47,10 +51,18 @@ class ChangePlanSerializer(serializers.Serializer[Any]):
     status = serializers.CharField()
     plan_hash = serializers.CharField(allow_blank=True)
     destructive = serializers.BooleanField()
+    takes_over = serializers.BooleanField(help_text="Something that exists already is taken over.")
+    lost = serializers.ListField(
+        child=serializers.DictField(),
+        help_text="Data that would be lost: {address, type, action, label, size_bytes, size_is_limit}.",
+    )
+    confirm = serializers.CharField(
+        allow_null=True, help_text="What `confirm` has to be when it is approved; null where nothing would be lost."
+    )
     resources = serializers.ListField(child=serializers.DictField())
 
 
-class LogLineSerializer(serializers.ModelSerializer[LogLine]):
+class LogLineSerializer(RowSerializer[LogLine]):
     n = serializers.IntegerField(source="number", read_only=True)
 
     class Meta:
@@ -67,6 +79,13 @@ class ChangeLogSerializer(serializers.Serializer[Any]):
 
 class ApproveSerializer(serializers.Serializer[Any]):
     plan_hash = serializers.CharField(max_length=64, help_text="Hash of the plan that was looked at.")
+    confirm = serializers.CharField(
+        max_length=80,
+        required=False,
+        allow_blank=True,
+        default="",
+        help_text="The environment's name, where the plan would lose data.",
+    )
 
 
 class RejectSerializer(serializers.Serializer[Any]):

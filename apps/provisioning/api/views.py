@@ -20,15 +20,23 @@ from apps.provisioning.api.serializers import (
     ChangeSerializer,
     RejectSerializer,
 )
+from apps.provisioning.losses import losses_in
 from apps.provisioning.models import Change, LogLine
 from apps.provisioning.permissions import ChangePermission, require
 from apps.provisioning.selectors import log_lines
 
 LINES_AT_ONCE = 2000
+NOT_OWN = {"environment", "environment_name", "module", "version", "failure"}
 # Large columns that no answer shows.
 UNSHOWN = (
     "values", "module_version__archive", "module_version__interface", "module_version__readme", "workspace__resources",
     "workspace__outputs",
+)  # fmt: skip
+# What a list shows and is ordered by.
+LISTED = (
+    *(name for name in ChangeSerializer.Meta.fields if name not in NOT_OWN), "workspace__name",
+    "requested_by__username", "approved_by__username", "module_version__version", "module_version__module__slug",
+    "failure_code", "failure_summary", "failure_detail",
 )  # fmt: skip
 
 
@@ -58,9 +66,10 @@ class ChangeViewSet(IdempotentWrites, viewsets.ReadOnlyModelViewSet[Change]):
 
     def get_queryset(self) -> QuerySet[Change]:
         rows = Change.objects.visible_to(self.request.user).defer(*UNSHOWN)
-        if self.action != "plan":
-            rows = rows.defer("plan")
-        return rows.select_related("workspace", "requested_by", "approved_by", "module_version__module")
+        rows = rows.select_related("workspace", "requested_by", "approved_by", "module_version__module")
+        if self.action == "list":
+            return rows.only(*LISTED)
+        return rows if self.action == "plan" else rows.defer("plan")
 
     def _answer(self, change: Change) -> Response:
         return Response(ChangeSerializer(self.get_queryset().get(pk=change.pk)).data)
@@ -75,6 +84,9 @@ class ChangeViewSet(IdempotentWrites, viewsets.ReadOnlyModelViewSet[Change]):
             "status": change.status,
             "plan_hash": change.plan_hash,
             "destructive": bool(plan.get("destructive")),
+            "takes_over": any(resource.get("importing") for resource in plan.get("resources", ())),
+            "lost": (lost := losses_in(plan)),
+            "confirm": change.workspace.name if lost else None,
             "resources": plan.get("resources", []),
         }
         return Response(ChangePlanSerializer(shown).data)
@@ -116,7 +128,7 @@ class ChangeViewSet(IdempotentWrites, viewsets.ReadOnlyModelViewSet[Change]):
         change = self._permitted(ChangePermission.DECIDE)
         asked = ApproveSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
-        services.change_approve(change=change, actor=request.user, plan_hash=asked.validated_data["plan_hash"])
+        services.change_approve(change=change, actor=request.user, **asked.validated_data)
         return self._answer(change)
 
     @extend_schema(summary="Discard the plan", request=RejectSerializer, responses=ChangeSerializer)
