@@ -15,7 +15,7 @@ from apps.core.paging import page_of
 from apps.environments.models import Environment
 from apps.environments.permissions import managed_team_ids, permissions_of
 from apps.environments.selectors import DEFAULT_ORDERING, ORDERINGS, applications_of, environments_list
-from apps.environments.views.actions import primary_action
+from apps.environments.views.actions import environment_address, primary_action
 from apps.environments.views.presenting import stops_at
 from apps.environments.words import STATUS_WORDS, status_word
 
@@ -91,8 +91,8 @@ def _row(user: User, environment: Environment, managed: frozenset[UUID]) -> dict
         "environment": environment,
         "word": status_word(environment),
         "stops": stops_at(environment),
-        "url": reverse("environments:detail", args=[environment.pk]),
-        "fragment_url": reverse("environments:row", args=[environment.pk]),
+        "url": environment_address("detail", environment.pk),
+        "fragment_url": environment_address("row", environment.pk),
         "action": primary,
         "applications": applications_of(environment.module_version),
     }
