@@ -83,6 +83,7 @@ class Environment(RecordModel):
             models.Index(fields=["status", "expires_at"]),
             models.Index(fields=["-created_at", "-id"]),
             models.Index(fields=["name", "id"]),
+            models.Index(models.F("expires_at").desc(nulls_last=True), models.F("id").desc(), name="environment_stops"),
         ]
         constraints = [
             models.UniqueConstraint(

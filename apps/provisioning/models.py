@@ -145,6 +145,7 @@ class Change(RecordModel):
         indexes = [
             models.Index(fields=["workspace", "-created_at"]),
             models.Index(fields=["status", "created_at"]),
+            models.Index(fields=["-created_at", "-id"], name="change_newest"),
             models.Index(fields=["module_version", "kind", "-finished_at"]),
         ]
 

@@ -9,7 +9,8 @@ from apps.environments.models import Environment
 class EnvironmentFilter(django_filters.FilterSet):
     """Several values of a parameter mean any of them. Destroyed environments are listed only when asked for."""
 
-    status = django_filters.MultipleChoiceFilter(choices=Environment.Status.choices)
+    # Of the row's own columns: nothing can be found twice, so nothing is compared in all its columns to be found once.
+    status = django_filters.MultipleChoiceFilter(choices=Environment.Status.choices, distinct=False)
     team = django_filters.CharFilter(field_name="team__slug")
     module = django_filters.CharFilter(field_name="module__slug")
     owner = django_filters.CharFilter(field_name="owner__username")

@@ -42,8 +42,9 @@ LISTED = (
 
 class ChangeFilter(django_filters.FilterSet):
     environment = django_filters.UUIDFilter(field_name="workspace_id")
-    status = django_filters.MultipleChoiceFilter(choices=Change.Status.choices)
-    kind = django_filters.MultipleChoiceFilter(choices=Change.Kind.choices)
+    # Of the row's own columns: nothing can be found twice, so nothing is compared in all its columns to be found once.
+    status = django_filters.MultipleChoiceFilter(choices=Change.Status.choices, distinct=False)
+    kind = django_filters.MultipleChoiceFilter(choices=Change.Kind.choices, distinct=False)
     requested_by = django_filters.CharFilter(field_name="requested_by__username")
     team = django_filters.CharFilter(field_name="workspace__team__slug")
 
