@@ -12,6 +12,7 @@ from django.core.exceptions import ValidationError
 from apps.catalog.interface.hints import Hints, hints_of
 from apps.catalog.interface.model import Variable
 from apps.catalog.interface.type_constraints import MAX_STRING, TerraformType
+from apps.catalog.structured_text import is_plain_text, read_structured, type_shape
 
 # Text of a whole field: a list of a thousand names is long, a megabyte is a mistake.
 MAX_TEXT = 100_000
@@ -108,8 +109,15 @@ class TextField(InputField):
         return attrs
 
     def read(self, text: str) -> Any:
-        # Passwords may begin or end with a space; everything else is trimmed as in any form.
-        return text if self.variable.sensitive else text.strip()
+        # A password may end with a space and a script with a line end; a line of text is trimmed as in any form.
+        kept = self.variable.sensitive or isinstance(self.widget, forms.Textarea) or "\n" in text.strip()
+        return text if kept else text.strip()
+
+    def show_lines(self) -> None:
+        """For a value of several lines, which a control of one line would lose."""
+        if not self.variable.sensitive and not isinstance(self.widget, forms.Textarea):
+            attrs = {**self.widget.attrs, "rows": 4}
+            self.widget = forms.Textarea(attrs=attrs)
 
 
 class NumberField(InputField):
@@ -197,7 +205,7 @@ class LinesField(InputField):
 
     def read(self, text: str) -> Any:
         if text.lstrip().startswith("{" if self._is_map else "["):
-            return read_json(text)
+            return read_structured(text)
         element = self.variable.type.element or TerraformType("string")
         lines = [line.strip() for line in text.split("\n") if line.strip()]
         if self._is_map:
@@ -244,18 +252,28 @@ class _Typed(str):
     """Text as a browser sent it, to tell it from a value that is text."""
 
 
-class JsonField(InputField):
-    """Nested types, and `any`: JSON."""
+class StructuredField(InputField):
+    """Nested types, and `any`: an editor for JSON or Terraform's own notation."""
 
     def make_widget(self) -> forms.Widget:
         attrs = {"rows": 5, "spellcheck": "false", "autocapitalize": "none", "class": "font-monospace"}
         return SecretTextarea(attrs=attrs) if self.variable.sensitive else forms.Textarea(attrs=attrs)
 
     def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:
-        return {**super().widget_attrs(widget), "placeholder": json_example(self.variable.type), "maxlength": MAX_TEXT}
+        attrs = {**super().widget_attrs(widget), "maxlength": MAX_TEXT}
+        if self.variable.type.kind == "any":
+            attrs["placeholder"] = "Text, or a value in JSON or Terraform's notation"
+        return attrs
+
+    @property
+    def shape(self) -> str:
+        """The type over several lines, for beside the editor."""
+        return "" if self.variable.type.kind == "any" else type_shape(self.variable.type)
 
     def read(self, text: str) -> Any:
-        return read_json(text)
+        if self.variable.type.kind == "any" and is_plain_text(text):
+            return text.strip()
+        return read_structured(text)
 
     def bound_data(self, data: Any, initial: Any) -> Any:
         return _Typed("" if data is None else data)
@@ -279,7 +297,7 @@ def field_for(variable: Variable, *, stored: bool = False) -> InputField:
     if of.kind in {"list", "set", "map"} and of.element is not None and of.element.is_primitive:
         return LinesField(variable, hints, stored=stored)
     plain = {"string": TextField, "number": NumberField, "bool": SwitchField}
-    return plain.get(of.kind, JsonField)(variable, hints, stored=stored)
+    return plain.get(of.kind, StructuredField)(variable, hints, stored=stored)
 
 
 def read_as(of: TerraformType, text: str) -> Any:
@@ -313,54 +331,8 @@ def read_number(text: str) -> int | float:
     return value
 
 
-def read_json(text: str) -> Any:
-    """JSON without the constants and repeated names that Python would let pass. Raises `ValidationError`."""
-    try:
-        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique_pairs)
-    except json.JSONDecodeError as error:
-        raise ValidationError(f"This is not valid JSON: line {error.lineno}, column {error.colno}.") from None
-    except RecursionError:
-        raise ValidationError("This is nested too deeply.") from None
-    except ValueError as error:
-        if isinstance(error, _JsonRefused):
-            raise ValidationError(str(error)) from None
-        raise ValidationError("This is not valid JSON.") from None
-
-
-class _JsonRefused(ValueError):
-    """Valid for Python's reader, not for us."""
-
-
-def _refuse_constant(name: str) -> Any:
-    raise _JsonRefused("Enter finite numbers.")
-
-
-def _unique_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    mapping = dict(pairs)
-    if len(mapping) != len(pairs):
-        raise _JsonRefused("A name appears twice.")
-    return mapping
-
-
 def write_as(value: Any) -> str:
     """A plain value as text that `read_as` reads back."""
     if isinstance(value, str):
         return value
     return json.dumps(value)
-
-
-def json_example(of: TerraformType) -> str:
-    """A skeleton of a nested type, to show its shape."""
-    return json.dumps(_example(of), ensure_ascii=False)
-
-
-def _example(of: TerraformType) -> Any:
-    if of.kind == "object":
-        return {name: _example(attribute.type) for name, attribute in of.attributes.items()}
-    if of.kind in {"list", "set"}:
-        return [_example(of.element)] if of.element else []
-    if of.kind == "map":
-        return {"name": _example(of.element)} if of.element else {}
-    if of.kind == "tuple":
-        return [_example(element) for element in of.elements]
-    return {"string": "text", "number": 1, "bool": True}.get(of.kind)

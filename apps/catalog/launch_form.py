@@ -11,7 +11,7 @@ from django import forms
 from django.forms.boundfield import BoundField
 
 from apps.catalog.interface import ModuleInterface, inputs_clean
-from apps.catalog.launch_fields import InputField, field_for
+from apps.catalog.launch_fields import InputField, TextField, field_for
 
 __all__ = ["LaunchForm", "inputs_clean", "launch_form_class"]
 
@@ -29,6 +29,10 @@ class LaunchForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.initial = {**self._defaults(), **self._linked(initial or {})}
         self._values: dict[str, Any] = {}
+        for name, value in self.initial.items():
+            field = self.fields[name]
+            if isinstance(field, TextField) and isinstance(value, str) and "\n" in value:
+                field.show_lines()
 
     def _defaults(self) -> dict[str, Any]:
         """What the fields hold before anyone typed: the preset's values over the module's defaults."""

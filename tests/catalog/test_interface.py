@@ -155,7 +155,7 @@ SOURCE_MISTAKES = [
     (variable("a", "strng"), "“strng” is not a type. Did you mean “string”?"),
     (variable("a", "lst(string)"), "“lst(...)” is not a type. Did you mean “list”?"),
     (variable("a", "number", 'default = "x"'), "variable “a”: the default is no number"),
-    (variable("a", "string", "default = upper(1)"), "a default has to be a plain value"),
+    (variable("a", "string", "default = upper(1)"), "this has to be a plain value"),
     (variable("a", "string", "sensitive = yes"), "“sensitive” has to be plain true or false"),
     (variable("a", "number", "default = 9", rules=(("var.a < 9", "Less."),)), "breaks its own rule: Less."),
     (variable("a") + variable("a"), "declares a variable twice"),

@@ -29,11 +29,12 @@ _HEREDOC = re.compile(r"<<-?(?P<mark>[A-Za-z][\w.-]*)\r?\n(?P<body>.*?)^[ \t]*(?
 
 
 class HclSyntaxError(Exception):
-    """The text is not HCL (or not the part of it that python-hcl2 reads); `line` counts from 1."""
+    """The text is not HCL (or not the part of it that python-hcl2 reads); `line` and `column` count from 1."""
 
-    def __init__(self, message: str, line: int | None) -> None:
+    def __init__(self, message: str, line: int | None, column: int | None = None) -> None:
         super().__init__(message)
         self.line = line
+        self.column = column
 
 
 @dataclass(frozen=True)
@@ -71,17 +72,29 @@ def hcl_parse(text: str) -> Block:
         tree = hcl2.parses_to_tree(text)
         return _body(tree.children[0], text, "", (), 1)
     except UnexpectedInput as error:
-        line = getattr(error, "line", None)
         raise HclSyntaxError(
-            "this is not valid Terraform", line if isinstance(line, int) and line > 0 else None
+            "this is not valid Terraform", *(_counted(getattr(error, name, None)) for name in ("line", "column"))
         ) from None
     except (LarkError, RecursionError, ValueError) as error:
         raise HclSyntaxError(f"this could not be read ({type(error).__name__})", None) from None
 
 
 def expression_parse(text: str) -> Node:
-    """One expression as a node. Raises `HclSyntaxError`."""
-    return hcl_parse(f"expression = {text}\n").attributes["expression"].node
+    """One expression as a node. Raises `HclSyntaxError`, with the place in `text`."""
+    before = "expression = "
+    try:
+        body = hcl_parse(f"{before}{text}\n")
+    except HclSyntaxError as error:
+        shifted = error.column is not None and error.line == 1
+        column = max(1, (error.column or 0) - len(before)) if shifted else error.column
+        raise HclSyntaxError(str(error), error.line, column) from None
+    if len(body.attributes) != 1 or body.blocks:
+        raise HclSyntaxError("this is more than one value", None)
+    return body.attributes["expression"].node
+
+
+def _counted(place: Any) -> int | None:
+    return place if isinstance(place, int) and place > 0 else None
 
 
 def _body(tree: Any, text: str, kind: str, labels: tuple[str, ...], line: int) -> Block:

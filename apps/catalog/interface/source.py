@@ -81,7 +81,8 @@ class Source:
         attribute = block.attributes.get("type")
         if attribute is None:
             self.findings.advise(file, f"variable “{name}” has no type: add for example `type = string`.", block.line)
-            return ANY
+            default = block.attributes.get("default")
+            return _type_of(default.node[1]) if default is not None and default.node[0] == "lit" else ANY
         try:
             return type_from_node(attribute.node)
         except TypeConstraintError as error:
@@ -169,16 +170,15 @@ class Source:
         return version, providers
 
     def _provider(self, file: str, attribute: Attribute) -> dict[str, str]:
-        try:
-            value = constant(attribute.node)
-        except TypeConstraintError:
-            value = None
-        if isinstance(value, str):
-            value = {"version": value}
-        if not isinstance(value, dict):
+        """Source and version; `configuration_aliases` are references, which only Terraform needs."""
+        node = attribute.node
+        if node[0] == "lit" and isinstance(node[1], str):
+            return {"version": node[1]}
+        if node[0] != "object":
             self.findings.add(file, f"required provider “{attribute.name}” has to be plain text.", attribute.line)
             return {}
-        return {key: str(value[key]) for key in ("source", "version") if key in value}
+        said = {key[1]: value[1] for key, value in node[1] if key[0] == "lit" and value[0] == "lit"}
+        return {key: str(said[key]) for key in ("source", "version") if key in said}
 
     def addresses(self) -> set[str]:
         """What the plan of this module can contain, as far as its own files say: resources and calls of modules."""
@@ -202,3 +202,9 @@ class Source:
                 self.findings.add(
                     file, "a module may only use what is in its own directory: “..” is not shipped.", source.line
                 )
+
+
+def _type_of(value: Any) -> TerraformType:
+    """What people are asked for where only a default says it."""
+    kinds = {str: "string", bool: "bool", int: "number", float: "number"}
+    return TerraformType(kinds.get(type(value), "any"))

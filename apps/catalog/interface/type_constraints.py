@@ -6,6 +6,7 @@ Source: https://developer.hashicorp.com/terraform/language/expressions/type-cons
 import json
 import math
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -152,12 +153,17 @@ def constant(node: Node) -> Any:
     if node[0] == "tuple":
         return [constant(item) for item in node[1]]
     if node[0] == "object":
-        return {str(constant(key)): constant(value) for key, value in node[1]}
+        pairs = [(str(constant(key)), constant(value)) for key, value in node[1]]
+        value = dict(pairs)
+        if len(value) != len(pairs):
+            twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
+            raise TypeConstraintError(f"“{twice[:60]}” appears twice.")
+        return value
     if node[0] == "unary" and node[1] == "-":
         value = constant(node[2])
         if isinstance(value, int | float) and not isinstance(value, bool):
             return -value
-    raise TypeConstraintError("a default has to be a plain value, without references, functions or templates.")
+    raise TypeConstraintError("this has to be a plain value, without references, functions or templates.")
 
 
 def value_fit(

@@ -1,0 +1,4 @@
+module "it" {
+  source = "../.."
+  leaves = ["example"]
+}
