@@ -56,6 +56,10 @@ BY_CODE: dict[str, FailureWords] = {
         "A part that the module needs is not installed on this machine.",
         "Nothing was lost. Tell a platform engineer.",
     ),
+    "provisioning:import": FailureWords(
+        "What was to be taken over could not be found or read.",
+        "Nothing was changed, here or there. Look at the address and the id, and give the right ones.",
+    ),
     "provisioning:plan-stale": FailureWords(
         "What was planned changed each time before it could be done.", "Nothing was lost. Try again."
     ),

@@ -11,8 +11,10 @@ from apps.accounts.models import User
 from apps.audit.models import AuditEvent
 from apps.catalog.interface.model import Application
 from apps.catalog.models import ModuleVersion
+from apps.core.templatetags.portal_ui import bytes_size
 from apps.environments.access.contracts import Upstream
 from apps.environments.models import Environment
+from apps.provisioning.losses import holds_data, losses_in
 from apps.provisioning.models import Change, ServiceStatus, Workspace
 from apps.provisioning.selectors import workspace_outputs
 
@@ -158,10 +160,24 @@ def has_run(environment: Environment) -> bool:
     ).exists()
 
 
+def losses_shown(change: Change) -> list[dict[str, Any]]:
+    """Data that the plan would lose, in words: `{label, address, text}`."""
+    shown = []
+    for loss in losses_in(change.plan):
+        size = loss.get("size_bytes")
+        held = f" ({'up to ' if loss.get('size_is_limit') else ''}{bytes_size(size)})" if size is not None else ""
+        how = "would be deleted and made anew, empty" if loss["action"] == "replace" else "would be deleted"
+        shown.append({**loss, "text": f"{loss['label']}{held} {how}"})
+    return shown
+
+
 def files_would_be_lost(environment: Environment) -> bool:
-    """Whether destroying it loses files: its module keeps some, and something of it has been built."""
-    if not environment.module_version.interface.get("files_lost_on_destroy"):
-        return False
+    """Whether destroying it loses files: its module or what was built keeps some, and something has been built."""
+    interface = environment.module_version.interface
+    declared = interface.get("data_resources") or ()
+    built = environment.workspace.resources if environment.workspace else []
+    if not interface.get("files_lost_on_destroy"):
+        return any(holds_data(str(item.get("type")), str(item.get("address")), declared) for item in built)
     return Change.objects.filter(workspace_id=environment.pk).exclude(applying_at=None).exists()
 
 
@@ -219,7 +235,11 @@ def plan_shown(change: Change, version: ModuleVersion) -> dict[str, Any]:
     labels = version.interface.get("resource_labels") or {}
     part = "drift" if change.kind == Change.Kind.REFRESH else "resources"
     resources = [
-        {**resource, "label": labels.get(resource["address"], resource.get("type", ""))}
+        {
+            **resource,
+            "label": labels.get(resource["address"], resource.get("type", "")),
+            "note": f"id {resource['importing']}" if resource.get("importing") else "",
+        }
         for resource in (change.plan or {}).get(part, [])
         if resource["action"] not in ("no-op", "read")
     ]

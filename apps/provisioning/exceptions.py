@@ -1,4 +1,4 @@
-from apps.core.exceptions import Conflict, NotAllowed
+from apps.core.exceptions import Conflict, InvalidInput, NotAllowed
 
 
 class ChangeActive(Conflict):
@@ -9,6 +9,11 @@ class ChangeActive(Conflict):
 class PlanOutOfDate(Conflict):
     code = "provisioning:plan-stale"
     title = "The plan has changed since it was shown; look at the new one"
+
+
+class ConfirmationMissing(InvalidInput):
+    code = "provisioning:confirm-name"
+    title = "Type the name of the environment: this change would lose what it holds"
 
 
 class ChangeNotCancellable(Conflict):

@@ -43,17 +43,23 @@ OF_MACHINE = {
 
 
 UNKNOWN = "provisioning:terraform"
+IMPORT = "provisioning:import"
 # Terraform or its provider was killed.
 LOST = "provisioning:terraform-lost"
 
 
-def failure_code(text: str, *, exit_code: int | None = None) -> str:
-    """The stable code for the diagnostics of a failed stage, and the exit code of its last command."""
+def failure_code(text: str, *, exit_code: int | None = None, importing: bool = False) -> str:
+    """The stable code for the diagnostics of a failed stage, and the exit code of its last command.
+
+    `importing`: it was the plan of a change that takes something over, which is the likeliest cause of an error.
+    """
     if (told := MACHINE_CODE.search(text)) and told[1] in OF_MACHINE:
         return OF_MACHINE[told[1]]
     for rule in RULES:
         if rule.pattern.search(text):
             return rule.code
+    if importing and text:
+        return IMPORT
     # Without a word, by a signal: somebody or the kernel ended it.
     return LOST if not text and (exit_code or 0) > 128 else UNKNOWN
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from apps.provisioning.masking import masked, secrets_in
+from apps.provisioning.masking import UNKNOWN, masked, secrets_in
 from apps.provisioning.terraform_log import (
     Diagnostic,
     LogEntry,
@@ -50,7 +50,7 @@ __all__ = [
     "state_secrets",
 ]
 
-Action = Literal["create", "update", "replace", "delete", "read", "no-op", "forget"]
+Action = Literal["create", "update", "replace", "delete", "read", "no-op", "forget", "import"]
 
 # A failed creation left them half-made; they hold nothing that a person could lose.
 REMADE_FREELY = {"slipway_service", "slipway_runtime"}
@@ -70,7 +70,11 @@ class AttributeChange:
 
 @dataclass(frozen=True)
 class ResourceChange:
-    """One resource of a plan; `reason` is Terraform's own word, e.g. "replace_because_tainted"."""
+    """One resource of a plan; `reason` is Terraform's own word, e.g. "replace_because_tainted".
+
+    `importing` is the id of the existing thing that it takes over; where that is all, or little more, the action is
+    "import".
+    """
 
     address: str
     type: str
@@ -78,6 +82,7 @@ class ResourceChange:
     action: Action
     attributes: list[AttributeChange] = field(default_factory=list)
     reason: str = ""
+    importing: str = ""
 
     @property
     def destructive(self) -> bool:
@@ -107,6 +112,10 @@ class PlanSummary:
     @property
     def destructive(self) -> bool:
         return any(change.destructive for change in self.resources)
+
+    @property
+    def takes_over(self) -> bool:
+        return any(change.importing for change in self.resources)
 
     @property
     def empty(self) -> bool:
@@ -144,8 +153,9 @@ def plan_fingerprint(plan_json: dict[str, Any]) -> str:
     """Equal for two plans that do the same, so that one made anew needs no new approval."""
     told = [
         [entry["address"], change["actions"], change.get("before"), change.get("after"), change.get("after_unknown")]
+        + ([change["importing"]] if change.get("importing") else [])
         for entry in plan_json.get("resource_changes", ())
-        if (change := entry["change"])["actions"] != ["no-op"]
+        if (change := entry["change"])["actions"] != ["no-op"] or change.get("importing")
     ]
     outputs = {
         name: [entry["actions"], entry.get("after")] for name, entry in plan_json.get("output_changes", {}).items()
@@ -196,6 +206,10 @@ def _action(actions: list[str]) -> Action:
 def _resource(entry: dict[str, Any], secrets: set[str]) -> ResourceChange:
     change = entry["change"]
     action = _action(change["actions"])
+    importing = change.get("importing") or {}
+    taken = str(masked(importing.get("id") or UNKNOWN, secrets=secrets)) if importing else ""
+    if taken and action in ("no-op", "update"):
+        action = "import"
     return ResourceChange(
         address=entry["address"],
         type=entry["type"],
@@ -203,6 +217,7 @@ def _resource(entry: dict[str, Any], secrets: set[str]) -> ResourceChange:
         action=action,
         attributes=_attributes(change, secrets) if action != "no-op" else [],
         reason=entry.get("action_reason", ""),
+        importing=taken,
     )
 
 

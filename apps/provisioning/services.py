@@ -1,5 +1,7 @@
 """What people and higher apps ask of provisioning. Each write is one transaction; the queue only wakes somebody."""
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
@@ -17,9 +19,12 @@ from apps.provisioning.exceptions import (
     ChangeActive,
     ChangeNotCancellable,
     ChangeNotWaiting,
+    ConfirmationMissing,
     KillNotAllowed,
     PlanOutOfDate,
 )
+from apps.provisioning.imports import Import
+from apps.provisioning.losses import losses_in
 from apps.provisioning.models import Change, Workspace
 from apps.provisioning.registry import change_callbacks
 from apps.provisioning.transitions import change_transition
@@ -44,10 +49,11 @@ def change_request(
     requested_by: User | None,
     reason: str = "",
     module_version: ModuleVersion | None = None,
+    imports: Sequence[Import] = (),
 ) -> Change:
     """Queue a change of `workspace` with these Terraform variable values (kept encrypted until it ends).
 
-    Raises `ChangeActive` when one is already going on.
+    `imports` are existing things that it takes over. Raises `ChangeActive` when one is already going on.
     """
     try:
         with transaction.atomic():
@@ -60,6 +66,7 @@ def change_request(
                 module_version=module_version or workspace.module_version,
                 machine=workspace.machine,
                 values=encrypt_json(values),
+                imports=[asdict(wanted) for wanted in imports],
             )
     except IntegrityError:
         raise ChangeActive from None
@@ -74,15 +81,25 @@ def change_request(
 
 
 @transaction.atomic
-def change_approve(*, change: Change, actor: User, plan_hash: str) -> None:
-    """Let the plan that was shown, and only that one, be applied."""
+def change_approve(*, change: Change, actor: User, plan_hash: str, confirm: str = "") -> None:
+    """Let the plan that was shown, and only that one, be applied.
+
+    Where it would lose data `confirm` must be the environment's name. Raises `PlanOutOfDate`, `ConfirmationMissing` and
+    `ChangeNotWaiting`.
+    """
     if change.plan_hash != plan_hash:
         raise PlanOutOfDate
+    lost = losses_in(change.plan)
+    name = change.workspace.name
+    if lost and change.status == Change.Status.AWAITING_APPROVAL and confirm.strip() != name:
+        message = f"Type “{name}” to let this be lost." if not confirm else "This is not the name of the environment."
+        raise ConfirmationMissing(message, errors={"confirm": [message]})
     if not change_transition(
         change, Change.Status.PLANNED, approved_hash=plan_hash, approved_by=actor, approved_at=Now()
     ):
         raise ChangeNotWaiting
-    _audit(change, "approved", actor, after={"plan_hash": plan_hash})
+    told = {"lost": [f"{loss['label']} ({loss['address']})" for loss in lost]} if lost else {}
+    _audit(change, "approved", actor, after={"plan_hash": plan_hash, **told})
     enqueue(WAKE, str(change.pk))
 
 

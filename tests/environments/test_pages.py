@@ -272,15 +272,21 @@ def test_a_plan_that_replaces_something_waits_for_the_owners_click(
     page = as_person(people.dana).get(url).content.decode()
     assert "Your files" in page
     assert "Replace" in page
-    assert "Apply change" in page
+    assert "Will be lost" in page
+    assert "apply change" in page
     assert "slipway_runtime.python" not in page
-    assert "Apply change" not in as_person(people.mira).get(url).content.decode()
+    assert "apply change" not in as_person(people.mira).get(url).content.decode()
     assert as_person(people.mira).post(f"{url}apply/", {"plan_hash": "a" * 64}).status_code == 403
     assert as_person(people.mallory).post(f"{url}apply/").status_code == 404
     as_person(people.dana).post(f"{url}apply/", {"plan_hash": "b" * 64})
     change.refresh_from_db()
     assert change.status == "awaiting_approval"
-    as_person(people.dana).post(f"{url}apply/", {"plan_hash": "a" * 64})
+    refused = as_person(people.dana).post(f"{url}apply/", {"plan_hash": "a" * 64, "confirm": "another"})
+    assert refused.status_code == 422
+    assert "This is not the name of the environment" in refused.content.decode()
+    change.refresh_from_db()
+    assert change.status == "awaiting_approval"
+    as_person(people.dana).post(f"{url}apply/", {"plan_hash": "a" * 64, "confirm": environment.name})
     change.refresh_from_db()
     assert (change.status, change.approved_by) == ("planned", people.dana)
 

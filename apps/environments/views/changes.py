@@ -15,13 +15,14 @@ from apps.core.templatetags.portal_ui import duration, elapsed
 from apps.core.templatetags.portal_ui import time as time_tag
 from apps.environments.failure_words import failure_words
 from apps.environments.models import Environment
-from apps.environments.selectors import plan_shown
+from apps.environments.selectors import losses_shown, plan_shown
 from apps.environments.views.actions import change_actions
 from apps.environments.views.detail import log_context
 from apps.environments.views.finding import find, find_change
 from apps.environments.views.progress import progress_of
 from apps.environments.words import change_word
 from apps.provisioning import services
+from apps.provisioning.exceptions import ConfirmationMissing
 from apps.provisioning.models import Change
 from apps.provisioning.permissions import ChangePermission, can, require
 
@@ -45,7 +46,9 @@ def change_fragment(request: HttpRequest, pk: UUID, change_id: UUID) -> HttpResp
     return render(request, "environments/_change_body.html", _context(request, environment, row, with_log=False))
 
 
-def _context(request: HttpRequest, environment: Environment, row: Change, with_log: bool = True) -> dict[str, Any]:
+def _context(
+    request: HttpRequest, environment: Environment, row: Change, with_log: bool = True, error: str = ""
+) -> dict[str, Any]:
     user: Any = request.user
     word = change_word(row)
     arguments = [environment.pk, row.pk]
@@ -67,6 +70,8 @@ def _context(request: HttpRequest, environment: Environment, row: Change, with_l
         "progress": progress if row.is_active and row.status != C.AWAITING_APPROVAL else None,
         "plan": plan_shown(row, row.module_version) if row.plan else None,
         "may_decide": may_decide,
+        "lost": losses_shown(row),
+        "confirm_error": error,
         "approve_url": reverse("environments:change_approve", args=arguments),
         "reject_url": reverse("environments:change_reject", args=arguments),
         "failure": {
@@ -114,10 +119,19 @@ def _page(pk: UUID, change_id: UUID) -> HttpResponse:
 @require_POST
 def change_approve(request: HttpRequest, pk: UUID, change_id: UUID) -> HttpResponse:
     """Apply the plan that was shown; another one is shown again."""
-    row = find_change(find(request, pk), change_id)
+    environment = find(request, pk)
+    row = find_change(environment, change_id)
     require(request.user, ChangePermission.DECIDE, row)  # type: ignore[arg-type]
     try:
-        services.change_approve(change=row, actor=request.user, plan_hash=request.POST.get("plan_hash", ""))  # type: ignore[arg-type]
+        services.change_approve(
+            change=row,
+            actor=request.user,  # type: ignore[arg-type]
+            plan_hash=request.POST.get("plan_hash", ""),
+            confirm=request.POST.get("confirm", "")[:200],
+        )
+    except ConfirmationMissing as error:
+        context = _context(request, environment, row, error=str(error))
+        return render(request, "environments/change.html", context, status=422)
     except Conflict as error:
         messages.warning(request, str(error))
         return _page(pk, change_id)

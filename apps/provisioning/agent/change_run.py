@@ -17,6 +17,7 @@ from django.db.models.functions import Now
 
 from apps.core.correlation import correlation_id
 from apps.core.crypto import decrypt_json
+from apps.provisioning.agent.deciding import goes_by_itself, plan_losses
 from apps.provisioning.agent.layout import WorkspaceFolder, workspace_folder
 from apps.provisioning.agent.settling import Settling
 from apps.provisioning.agent.shipping import Redactor, build_log_ship, commands_record, state_ship
@@ -25,6 +26,7 @@ from apps.provisioning.agent.workspace_files import inputs_write, private_write,
 from apps.provisioning.engine import Engine, PlanOptions
 from apps.provisioning.failures import LOST, REPLANNED, UNKNOWN, failure_code
 from apps.provisioning.leases import Lease
+from apps.provisioning.losses import losses_to_json
 from apps.provisioning.machine import Machine
 from apps.provisioning.models import Change, Workspace
 from apps.provisioning.plans import plan_digest, plan_secrets, plan_summary
@@ -221,17 +223,16 @@ class ChangeRun:
         stage = self.folder.stage(self.change.pk, "plan", self.attempt)
         planned = json.loads((stage / "plan.json").read_text())
         summary = plan_summary(planned, secrets=self.redact.secrets)
+        losses = plan_losses(self.agent.machine, self.workspace, self.change, planned)
         digest = plan_digest(stage / "plan.bin")
         self.redact.learn(plan_secrets(planned))
         fields: dict[str, Any] = {
-            "plan": summary.to_json(),
+            "plan": summary.to_json() | {"lost": losses_to_json(losses)},
             "plan_hash": digest,
             "plan_fingerprint": summary.fingerprint,
             "steps_total": len(summary.resources),
         }
-        shown_before = self.change.approved_hash and self.change.plan_fingerprint == summary.fingerprint
-        by_itself = not summary.destructive or self.change.kind == Change.Kind.DESTROY or shown_before
-        if not by_itself:
+        if not goes_by_itself(self.change, summary, losses):
             change_transition(self.change, Status.AWAITING_APPROVAL, fence=self.agent.lease.fence, **fields)
             return True
         change_transition(self.change, Status.PLANNED, fence=self.agent.lease.fence, approved_hash=digest, **fields)
@@ -329,7 +330,8 @@ class ChangeRun:
         stage = self.folder.stage(self.change.pk, phase, self.attempt)
         found = [item for item in stage_diagnostics(stage) if item.severity == "error"]
         detail = self.redact("\n\n".join(f"{item.summary}\n{item.detail}".strip() for item in found))
-        code = failure_code(detail, exit_code=result.exit_code)
+        importing = phase == "plan" and bool(self.change.imports)
+        code = failure_code(detail, exit_code=result.exit_code, importing=importing)
         if code == LOST and phase == "plan":
             # Nothing had been changed yet.
             return self._plan_again()

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID
 
+from apps.provisioning.imports import IMPORTS_FILE
+
 
 @dataclass(frozen=True)
 class WorkspaceFolder:
@@ -34,9 +36,10 @@ class WorkspaceFolder:
         return self.root / "changes" / str(change_id) / (phase if attempt == 1 else f"{phase}-{attempt}")
 
     def forget_change(self, change_id: UUID) -> None:
-        """Plans and values hold secrets: they go when the change ends."""
+        """Plans and values hold secrets: they go when the change ends; so does what it was to take over."""
         shutil.rmtree(self.root / "changes" / str(change_id), ignore_errors=True)
         self.values.unlink(missing_ok=True)
+        (self.work / IMPORTS_FILE).unlink(missing_ok=True)
 
 
 def workspace_folder(agent_root: Path, workspace_id: UUID) -> WorkspaceFolder:

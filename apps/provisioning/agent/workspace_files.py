@@ -9,6 +9,7 @@ from apps.catalog.services import module_archive_extract
 from apps.core.crypto import encrypt_json
 from apps.provisioning.agent.layout import WorkspaceFolder
 from apps.provisioning.agent.shipping import state_restore, state_shipped, state_store
+from apps.provisioning.imports import imports_known, imports_write
 from apps.provisioning.leases import Lease
 from apps.provisioning.models import Change
 from apps.provisioning.terraform_state import outputs_to_store, resources_from_state, state_read, state_rescue
@@ -23,6 +24,7 @@ def inputs_write(folder: WorkspaceFolder, change: Change, values: dict[str, Any]
         _clear(folder.work, keep=kept)
         module_archive_extract(version, folder.work)
         mark.write_text(version.digest)
+    imports_write(folder.work, imports_known(change.imports))
     state_restore(workspace=change.workspace, path=folder.state)
     private_write(folder.values, json.dumps(values))
 
