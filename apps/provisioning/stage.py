@@ -23,6 +23,7 @@ from apps.provisioning.stage_runner import stat_of
 from apps.provisioning.stage_setup import Phase, StageSetup
 from apps.provisioning.terraform_log import Diagnostic, diagnostics_from_log, diagnostics_from_text
 from apps.provisioning.terraform_sandbox import SandboxSpec
+from apps.variable_sets.given import Given
 
 Status = Literal["succeeded", "failed", "cancelled", "lost"]
 
@@ -149,13 +150,15 @@ def stage_start(
     plan: Path | None = None,
     plan_hash: str = "",
     pass_variables: Sequence[str] = (),
+    given: Given | None = None,
 ) -> StageHandle:
     """Start one phase and return at once.
 
     `work` is the root module with its `terraform.tfvars.json`; `stage_dir` is new. "plan" and "refresh" leave
     `plan.bin` and `plan.json` there; "apply" takes the `plan.bin` of an earlier stage as `plan` and refuses any whose
     digest is not `plan_hash`. `environ` is this process's environment: an allow-list and the names in
-    `pass_variables` go on to Terraform. Raises StageExists and PlanMismatch.
+    `pass_variables` go on to Terraform; `given` is what variable sets add, whose files lie in the stage's folder until
+    it ends. Raises StageExists and PlanMismatch.
     """
     work, stage_dir = work.resolve(), stage_dir.resolve()
     if phase == "apply":
@@ -163,7 +166,7 @@ def stage_start(
     stage_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     if (stage_dir / "stage.json").exists():
         raise StageExists(f"The stage {stage_dir.parent.name}/{stage_dir.name} has already been started.")
-    setup = StageSetup(engine, work, stage_dir, phase, sandbox, options or PlanOptions(), plan)
+    setup = StageSetup(engine, work, stage_dir, phase, sandbox, options or PlanOptions(), plan, given or Given())
     setup.write(environ, agent_token=agent_token, names=pass_variables)
     return _spawn(stage_dir)
 
@@ -254,9 +257,12 @@ def _outcome_read(stage_dir: Path) -> StageResult | None:
 
 def _scratch_remove(stage_dir: Path) -> None:
     """What a killed runner could not remove any more."""
-    with contextlib.suppress(OSError, ValueError, KeyError):
-        if scratch := json.loads((stage_dir / "stage.json").read_text())["scratch"]:
-            shutil.rmtree(scratch, ignore_errors=True)
+    with contextlib.suppress(OSError):
+        (stage_dir / "environment.json").unlink(missing_ok=True)
+    with contextlib.suppress(OSError, ValueError):
+        stage = json.loads((stage_dir / "stage.json").read_text())
+        for path in filter(None, (stage.get("scratch"), stage.get("given"))):
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def _session_kill(session: int, since: int) -> None:

@@ -312,8 +312,8 @@ def main(directory: str) -> int:
         code = 70
         runner.complain(f"{type(error).__name__}: {error}")
     finally:
-        if runner.stage["scratch"]:
-            shutil.rmtree(runner.stage["scratch"], ignore_errors=True)
+        for path in filter(None, (runner.stage.get("scratch"), runner.stage.get("given"))):
+            shutil.rmtree(path, ignore_errors=True)
     runner.finish(code)
     return 0
 

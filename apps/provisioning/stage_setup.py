@@ -32,10 +32,13 @@ from apps.provisioning.terraform_sandbox import (
     provider_paths,
     sandbox_prefix,
 )
+from apps.variable_sets.given import Given
 
 Phase = Literal["plan", "apply", "refresh"]
 Command = dict[str, Any]
 
+# The folder of files from variable sets, in the stage's own.
+GIVEN = "given"
 # The agent may be killed in the middle of an apply; the provider waits for the next one, which adopts what runs.
 AGENT_PATIENCE_S = 60
 
@@ -51,6 +54,7 @@ class StageSetup:
     sandbox: SandboxSpec
     options: PlanOptions
     plan: Path | None
+    given: Given
 
     def write(self, environ: Mapping[str, str], *, agent_token: str, names: Sequence[str]) -> None:
         """Put everything the runner reads into the stage's directory; `stage.json` comes last and makes it a stage."""
@@ -61,7 +65,8 @@ class StageSetup:
         private_write(rc, configuration)
         scratch = None if mode == "bubblewrap" else scratch_make()
         temporary = scratch or Path(SANDBOX_TMP)
-        environment = environment_build(environ, work=self.work, rc=rc, scratch=temporary, names=names)
+        given = self.given.environment | self._given_files()
+        environment = environment_build(environ, work=self.work, rc=rc, scratch=temporary, names=names, given=given)
         environment |= self._agent(agent_token)
         (self.work / ".home").mkdir(mode=0o700, exist_ok=True)
         commands, marker = self._commands(configuration, mirrors)
@@ -77,10 +82,28 @@ class StageSetup:
         stage = {
             "phase": self.phase, "engine": {"kind": self.engine.kind, "version": self.engine.version},
             "sandbox": mode, "in_namespace": mode == "bubblewrap", "work": str(self.work), "commands": commands,
-            "init_marker": marker, "scratch": str(scratch or ""), "created_at": time.time(),
+            "init_marker": marker, "scratch": str(scratch or ""), "given": str(self._given_folder),
+            "created_at": time.time(),
         }  # fmt: skip
         private_write(self.stage_dir / "environment.json", json.dumps(environment))
         private_write(self.stage_dir / "stage.json", json.dumps(stage, indent=1))
+
+    @property
+    def _given_folder(self) -> Path:
+        return self.stage_dir / GIVEN
+
+    def _given_files(self) -> dict[str, str]:
+        """Puts the files of variable sets into a folder of this stage, each in one of its own; their paths by variable.
+
+        The runner removes the folder when the stage ends.
+        """
+        paths: dict[str, str] = {}
+        for number, file in enumerate(self.given.files):
+            folder = self._given_folder / str(number)
+            folder.mkdir(mode=0o700, parents=True)
+            private_write(folder / file.name, file.content)
+            paths[file.environment_variable] = str(folder / file.name)
+        return paths
 
     def _agent(self, token: str) -> dict[str, str]:
         if self.sandbox.agent_socket is None:
@@ -119,6 +142,8 @@ class StageSetup:
             yield self.sandbox.agent_socket.resolve().parent
         # Not there yet when a plan starts; what shows it comes after what made it.
         yield self.plan or self.stage_dir / "plan.bin"
+        if self.given.files:
+            yield self._given_folder
 
     def _writable(self, scratch: Path | None) -> list[Path]:
         found = [self.work]
@@ -134,6 +159,6 @@ def _command(name: str, argv: list[str], *, stdout: str = "log.jsonl", take: lis
 def private_write(path: Path, text: str) -> None:
     """Readable by this user only from the first moment, and complete or absent."""
     temporary = path.with_name(f".{path.name}.new")
-    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+    with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         file.write(text)
     temporary.replace(path)

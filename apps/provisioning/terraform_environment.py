@@ -5,24 +5,34 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from apps.variable_sets.names import REFUSED_PREFIXES, environment_name_problem
+
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 ALLOWED = (
     "LANG", "LC_ALL", "LC_CTYPE", "TZ", "SSL_CERT_FILE", "SSL_CERT_DIR",
     "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "no_proxy", "all_proxy",
 )  # fmt: skip
-# Never passed on by name: they would turn values and flags around behind the plan's back, or open the portal.
-REFUSED_PREFIXES = ("TF_", "LD_", "PYTHON", "SLIPWAY_", "DJANGO_", "DATABASE_", "BROKER_")
 LOCAL_HOST = "slipway.local"
 REGISTRIES = ("registry.terraform.io", "registry.opentofu.org")
 USUAL_MIRRORS = ("/usr/share/terraform/plugins", "/usr/local/share/terraform/plugins", "/opt")
 
 
 def environment_build(
-    environ: Mapping[str, str], *, work: Path, rc: Path, scratch: Path, names: Sequence[str] = ()
+    environ: Mapping[str, str],
+    *,
+    work: Path,
+    rc: Path,
+    scratch: Path,
+    names: Sequence[str] = (),
+    given: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """Terraform's whole environment. `names` are let through as well, cloud credentials for instance."""
+    """Terraform's whole environment. `names` are let through as well; `given` comes from variable sets and wins over
+    this process's own, but over nothing that Terraform is run by."""
     wanted = [*ALLOWED, *(name for name in names if not name.startswith(REFUSED_PREFIXES))]
-    return {name: environ[name] for name in wanted if environ.get(name)} | {
+    own = {name: environ[name] for name in wanted if environ.get(name)}
+    # Checked when they were written; checked again, because an older portal may have taken another one.
+    own |= {name: value for name, value in (given or {}).items() if not environment_name_problem(name)}
+    return own | {
         "PATH": PATH,
         "HOME": str(work / ".home"),
         "TMPDIR": str(scratch),

@@ -16,8 +16,9 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from apps.core.correlation import correlation_id
-from apps.core.crypto import decrypt_json
+from apps.core.crypto import KeyLost, decrypt_json
 from apps.provisioning.agent.deciding import goes_by_itself, plan_losses
+from apps.provisioning.agent.giving import given_for, values_with
 from apps.provisioning.agent.layout import WorkspaceFolder, workspace_folder
 from apps.provisioning.agent.settling import Settling
 from apps.provisioning.agent.shipping import Redactor, build_log_ship, commands_record, state_ship
@@ -116,12 +117,14 @@ class ChangeRun:
     def _start_stage(self, phase: Phase) -> None:
         if phase == "apply":
             self._learn_plan()
+        given = given_for(self.change)
+        self.redact.learn(given.secrets)
         stage = self.folder.stage(self.change.pk, phase, self.attempt)
         self.handle = stage_attach(stage)
         if self.handle is not None:
             return
         if phase == "plan":
-            inputs_write(self.folder, self.change, self.values)
+            inputs_write(self.folder, self.change, values_with(given, self.values, self.interface))
         plan = self.folder.stage(self.change.pk, "plan", self.attempt) / "plan.bin"
         self.handle = stage_start(
             self.agent.engine,
@@ -137,6 +140,7 @@ class ChangeRun:
             sandbox=self.agent.sandbox,
             environ=self.agent.environ,
             agent_token=self.agent.machine.environment_token(str(self.workspace.pk)),
+            given=given,
         )
 
     # While a stage runs ----------------------------------------------------------------------------------------------
@@ -147,6 +151,8 @@ class ChangeRun:
                 self._start_stage(phase)
             except PlanMismatch:
                 return self._plan_again()
+            except KeyLost as error:
+                return self._fail("provisioning:key-lost", f"A value of a variable set cannot be read. {error}.")
         assert self.handle is not None
         self._heed_cancel()
         result = self.handle.poll()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
 from django.db import transaction
 from django.db.models import Max
@@ -71,10 +71,20 @@ def _strings(value: Any, into: set[str]) -> None:
 
 
 def _shapes(secret: str) -> set[str]:
-    """A secret as a program may print it: as it is, line by line, as JSON, in an address, in base64."""
+    """A secret as a program may print it: as it is, line by line, as JSON, in an address or a form, in base64."""
     lines = {line.strip() for line in secret.splitlines()}
-    encoded = base64.b64encode(secret.encode()).decode().rstrip("=")
-    return {secret, *lines, json.dumps(secret)[1:-1], quote(secret, safe=""), encoded}
+    addresses = {quote(secret, safe=""), quote(secret), quote_plus(secret)}
+    return {secret, *lines, json.dumps(secret)[1:-1], *addresses, *_encoded(secret.encode("utf-8", "surrogatepass"))}
+
+
+def _encoded(secret: bytes) -> set[str]:
+    """In base64 behind none, one or two other bytes ("user:secret"), without the letters that mix with those."""
+    found = set()
+    for shift in range(3):
+        text = base64.b64encode(bytes(shift) + secret).decode()
+        text = text[-(-shift * 8 // 6) : (shift + len(secret)) * 8 // 6]
+        found |= {text, text.replace("+", "-").replace("/", "_")}
+    return found
 
 
 def file_read_lines(path: Path, offset: int) -> tuple[list[str], int]:
