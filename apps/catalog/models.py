@@ -155,6 +155,9 @@ class ModuleRetrieval(RecordModel):
 
     source = models.ForeignKey(ModuleSource, on_delete=models.CASCADE, related_name="retrievals")
     reference = models.CharField(max_length=200, blank=True, help_text="Branch, tag or commit that was asked for.")
+    wanted_version = models.CharField(
+        max_length=40, blank=True, db_default="", help_text="What a module without module.yaml is registered as."
+    )
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.QUEUED)
     problem_field = models.CharField(max_length=20, blank=True, help_text="url, reference, subfolder, ... or module.")
     problem = models.TextField(blank=True, help_text="What is wrong and what to do, for people.")
