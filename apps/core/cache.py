@@ -6,11 +6,12 @@ Nothing is kept only here. A value that cannot be read counts as absent, one tha
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from functools import cached_property
 from typing import Any, TypeVar
 
 from django.core.cache.backends.base import DEFAULT_TIMEOUT
-from django.core.cache.backends.redis import RedisCache
+from django.core.cache.backends.redis import RedisCache, RedisCacheClient
 from redis.exceptions import ConnectionError as Unreachable
 from redis.exceptions import TimeoutError as Silent
 
@@ -21,10 +22,26 @@ R = TypeVar("R")
 REST_S = 2.0
 
 
+_clients: dict[Hashable, RedisCacheClient] = {}
+
+
 class ForgivingRedisCache(RedisCache):
     """Django's Redis cache whose outages are misses."""
 
     resting_until = 0.0
+    # Django's, which its stubs leave out.
+    _servers: list[str]
+    _options: dict[str, Any]
+    _class: type[RedisCacheClient]
+
+    @cached_property
+    def _cache(self) -> RedisCacheClient:
+        """One client and its pool for the process: Django makes a cache for each thread, so for each request."""
+        asked = (tuple(self._servers), tuple(sorted(self._options.items())))
+        if asked not in _clients:
+            # Of two threads that come at once, both use the one that was first.
+            _clients.setdefault(asked, self._class(self._servers, **self._options))
+        return _clients[asked]
 
     def _ask(self, ask: Callable[[], R], otherwise: R) -> R:
         if time.monotonic() < ForgivingRedisCache.resting_until:

@@ -318,7 +318,14 @@ def plan_word(action: str) -> str:
 @register.filter
 def plan_icon(action: str) -> str:
     """The icon of an action of a plan; the word stands beside it."""
-    icons = {"create": "plus", "update": "pencil", "replace": "replace", "delete": "trash", "read": "eye", "import": "arrow-right"}
+    icons = {
+        "create": "plus",
+        "update": "pencil",
+        "replace": "replace",
+        "delete": "trash",
+        "read": "eye",
+        "import": "arrow-right",
+    }
     return icons.get(action, "minus")
 
 
