@@ -54,6 +54,7 @@ def terraform_values(environment: Environment, running: bool) -> dict[str, Any]:
             "owner": environment.owner.username,
             "running": running,
             "app_url": app_url(environment.slug),
+            "portal_url": settings.PORTAL_URL,
             "mlflow_tracking_uri": f"{settings.PORTAL_URL}/mlflow",
             "mlflow_experiment": experiment_name(environment.team.slug),
         }

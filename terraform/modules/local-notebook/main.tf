@@ -15,7 +15,7 @@ locals {
     })
   }
 
-  # Python modules laid over the runtime's site-packages: the MLflow run context.
+  # Python modules laid over the runtime's site-packages: the MLflow run context, and `import slipway`.
   runtime_files = {
     for name in fileset("${path.module}/runtime/plugin", "**") : name => file("${path.module}/runtime/plugin/${name}")
     if !strcontains(name, "__pycache__")
@@ -79,6 +79,7 @@ resource "slipway_service" "jupyterlab" {
     MLFLOW_EXPERIMENT_NAME        = var.slipway.mlflow_experiment
     MLFLOW_DISABLE_TELEMETRY      = "true"
     GIT_PYTHON_REFRESH            = "quiet"
+    SLIPWAY_URL                   = var.slipway.portal_url
     SLIPWAY_TEAM                  = var.slipway.team
     SLIPWAY_OWNER                 = var.slipway.owner
     SLIPWAY_ENVIRONMENT           = var.slipway.name
@@ -90,6 +91,7 @@ resource "slipway_service" "jupyterlab" {
 
   secret_environment = merge(var.secret_variables, {
     MLFLOW_TRACKING_TOKEN = var.slipway_secrets.mlflow_tracking_token
+    SLIPWAY_TOKEN         = var.slipway_secrets.mlflow_tracking_token
     JUPYTER_TOKEN         = "{secret}"
   })
 

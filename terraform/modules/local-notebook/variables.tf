@@ -10,6 +10,7 @@ variable "slipway" {
     owner               = string
     running             = bool
     app_url             = string
+    portal_url          = optional(string, "")
     mlflow_tracking_uri = string
     mlflow_experiment   = string
   })
