@@ -87,8 +87,23 @@ CANCELLED = {
 }
 
 
+def _refusal_words(change: Change) -> FailureWords:
+    """Which rule said no, what it said and what to do: a refusal never stands without them."""
+    denied = [one for one in change.findings if one["effect"] == "deny"]
+    if not denied:
+        return FailureWords(change.failure_summary or "A policy does not allow this.", "Nothing was changed.")
+    first = denied[0]
+    named = f"The policy “{first['policy']}”" + (f", rule “{first['rule']}”," if first["rule"] else "")
+    is_broken = first["rule"] == "cannot-be-evaluated"
+    what = first["message"] if is_broken else f"{named} does not allow this: {first['message']}"
+    more = f" So do {len(denied) - 1} more." if len(denied) > 1 and not is_broken else ""
+    return FailureWords(what[:300] + more, first["cure"][:180])
+
+
 def failure_words(change: Change) -> FailureWords:
     """The words for a change that failed or was cancelled on its way."""
     if change.status == Change.Status.CANCELLED:
         return CANCELLED.get(Change.Kind(change.kind), FailureWords("It was cancelled.", ""))
+    if change.failure_code == "policies:denied":
+        return _refusal_words(change)
     return BY_CODE.get(change.failure_code, OTHERWISE)

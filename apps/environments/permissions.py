@@ -1,7 +1,8 @@
 """Who may do what with an environment. What a person may not see is not asked here: queries hide it.
 
 * The owner may do everything with an environment of their own.
-* A platform engineer may stop, destroy, refresh and decide on any (break-glass, in the audit log), but opens none.
+* A platform engineer may stop, destroy, refresh, upgrade and decide on any (break-glass, in the audit log), but opens
+  none.
 * A manager may stop environments of the team: it frees what the team pays for and loses nothing. Destroying a
   member's files is not a manager's decision.
 * Members of the team and auditors look.
@@ -20,22 +21,26 @@ class EnvironmentPermission(StrEnum):
     START = "environments:start"
     EXTEND = "environments:extend"
     UPDATE = "environments:update"
+    UPGRADE = "environments:upgrade"
     REFRESH = "environments:refresh"
     RETRY = "environments:retry"
     DESTROY = "environments:destroy"
     DECIDE = "environments:decide"
+    TAKE_OVER = "environments:take-over"
     OPEN = "environments:open"
 
 
 P = EnvironmentPermission
 OF_OWNER = frozenset(EnvironmentPermission)
-OF_PLATFORM_ENGINEER = frozenset({P.STOP, P.DESTROY, P.REFRESH, P.RETRY, P.DECIDE})
+OF_PLATFORM_ENGINEER = frozenset({P.STOP, P.DESTROY, P.REFRESH, P.RETRY, P.DECIDE, P.UPGRADE, P.TAKE_OVER})
 OF_MANAGER = frozenset({P.STOP})
 WORDS = {
     P.STOP: "Only the owner, a manager of the team or a platform engineer can stop it",
     P.DESTROY: "Only the owner or a platform engineer can destroy it",
     P.DECIDE: "Only the owner or a platform engineer can decide on this change",
     P.REFRESH: "Only the owner or a platform engineer can check it",
+    P.UPGRADE: "Only the owner or a platform engineer can move it to another version",
+    P.TAKE_OVER: "Only the owner or a platform engineer can take something over into it",
     P.RETRY: "Only the owner or a platform engineer can try again",
     P.OPEN: "Only the owner can open it",
 }

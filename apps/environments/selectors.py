@@ -247,3 +247,35 @@ def plan_shown(change: Change, version: ModuleVersion) -> dict[str, Any]:
     for resource in resources:
         counts[resource["action"]] = counts.get(resource["action"], 0) + 1
     return {"resources": resources, "counts": counts}
+
+
+VERSIONS_OFFERED = 50
+
+
+def versions_offered(environment: Environment) -> list[ModuleVersion]:
+    """Published versions of its module, newest first: what it can be moved to."""
+    rows = ModuleVersion.objects.filter(module=environment.module_id, status=ModuleVersion.Status.PUBLISHED)
+    return list(rows.light().order_by("-created_at", "-id")[:VERSIONS_OFFERED])
+
+
+def versions_between(old: ModuleVersion, new: ModuleVersion) -> list[ModuleVersion]:
+    """The published versions after `old` up to `new`, newest first; only `new` on the way back."""
+    if new.created_at < old.created_at:
+        return []
+    rows = ModuleVersion.objects.filter(module=new.module_id, created_at__gt=old.created_at)
+    rows = rows.filter(created_at__lte=new.created_at).exclude(status=ModuleVersion.Status.DRAFT)
+    return list(rows.defer("archive", "interface", "readme").order_by("-created_at")[:VERSIONS_OFFERED])
+
+
+def difference_sentences(old: ModuleVersion, new: ModuleVersion) -> list[str]:
+    """What is different between the interfaces of two versions, in words."""
+    before = {variable.name: variable for variable in old.parsed().variables if not variable.reserved}
+    after = {variable.name: variable for variable in new.parsed().variables if not variable.reserved}
+    told = [f"“{after[name].label}” is new." for name in after if name not in before]
+    told += [f"“{before[name].label}” is gone." for name in before if name not in after]
+    for name in after.keys() & before.keys():
+        if after[name].type != before[name].type:
+            told.append(f"“{after[name].label}” is now {after[name].type}, was {before[name].type}.")
+        elif after[name].required and not before[name].required:
+            told.append(f"“{after[name].label}” has to be given now.")
+    return told

@@ -1,6 +1,6 @@
 from django.urls import path
 
-from apps.environments.views import acting, changes, detail, launching, listing, opening, settings
+from apps.environments.views import acting, changes, detail, launching, listing, opening, settings, upgrading
 
 app_name = "environments"
 
@@ -25,7 +25,7 @@ urlpatterns = [
     path("<uuid:pk>/retry/", acting.retry, name="retry"),
     path("<uuid:pk>/refresh/", acting.refresh, name="refresh"),
     path("<uuid:pk>/reconcile/", acting.reconcile, name="reconcile"),
-    path("<uuid:pk>/upgrade/", acting.upgrade, name="upgrade"),
+    path("<uuid:pk>/upgrade/", upgrading.upgrade, name="upgrade"),
     path("<uuid:pk>/update/", settings.update, name="update"),
     path("<uuid:pk>/destroy/", acting.destroy, name="destroy"),
     path("<uuid:pk>/changes/<uuid:change_id>/", changes.change, name="change"),

@@ -1,5 +1,6 @@
 """The shapes of environments in the API; clients rely on the names."""
 
+from dataclasses import asdict
 from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
@@ -9,7 +10,8 @@ from apps.core.api.rows import RowSerializer
 from apps.environments.api.fields import InputsField, LengthOfTimeField
 from apps.environments.durations import LONGEST_SECONDS
 from apps.environments.models import Environment
-from apps.environments.selectors import applications_of, outputs_shown
+from apps.environments.selectors import applications_of, difference_sentences, outputs_shown
+from apps.environments.services.upgrading import Upgrade
 from apps.environments.services.values import app_url
 
 
@@ -88,6 +90,32 @@ class DestroySerializer(serializers.Serializer[Any]):
 
 class UpgradeSerializer(serializers.Serializer[Any]):
     version = serializers.CharField(max_length=40, required=False, allow_null=True, help_text="Default: the latest.")
+    inputs = InputsField(required=False, default=dict, help_text="Values that the version asks for.")
+
+
+class UpgradeLookSerializer(serializers.Serializer[Any]):
+    """What a version drops and asks for, before anything is changed."""
+
+    version = serializers.CharField(source="target.version")
+    from_version = serializers.CharField(source="environment.module_version.version")
+    dropped = serializers.SerializerMethodField(help_text="Inputs that it does not have: {name, label, value}.")
+    problems = serializers.DictField(
+        child=serializers.ListField(child=serializers.CharField()), help_text="Inputs to give first, with the reason."
+    )
+    appeared = serializers.SerializerMethodField(help_text="New inputs that have a default.")
+    differences = serializers.SerializerMethodField(help_text="The difference of the interfaces, in sentences.")
+
+    @extend_schema_field({"type": "array", "items": {"type": "object"}})
+    def get_dropped(self, looked: Upgrade) -> list[dict[str, Any]]:
+        return [asdict(item) for item in looked.dropped]
+
+    @extend_schema_field({"type": "array", "items": {"type": "string"}})
+    def get_appeared(self, looked: Upgrade) -> list[str]:
+        return [variable.name for variable in looked.appeared]
+
+    @extend_schema_field({"type": "array", "items": {"type": "string"}})
+    def get_differences(self, looked: Upgrade) -> list[str]:
+        return difference_sentences(looked.environment.module_version, looked.target)
 
 
 class UpdateSerializer(serializers.Serializer[Any]):

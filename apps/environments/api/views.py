@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.db.models import OuterRef, QuerySet, Subquery
-from drf_spectacular.utils import OpenApiResponse, extend_schema, extend_schema_view
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema, extend_schema_view
 from rest_framework import mixins, serializers, viewsets
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -24,12 +24,14 @@ from apps.environments.api.serializers import (
     ExtendSerializer,
     ReasonSerializer,
     UpdateSerializer,
+    UpgradeLookSerializer,
     UpgradeSerializer,
 )
 from apps.environments.models import Environment
 from apps.environments.permissions import EnvironmentPermission as P
 from apps.environments.permissions import require
 from apps.environments.selectors import versions_once
+from apps.environments.services.upgrading import upgrade_look
 from apps.provisioning.models import Change
 
 # What a list shows and is ordered by: of 200 rows, reading the other columns costs as much as showing these.
@@ -145,12 +147,22 @@ class EnvironmentViewSet(
     @extend_schema(summary="Move to another module version", request=UpgradeSerializer, responses=ANSWERS)
     @action(detail=True, methods=["post"])
     def upgrade(self, request: Request, pk: str = "") -> Response:
-        environment = self._permitted(P.UPDATE)
+        environment = self._permitted(P.UPGRADE)
         asked = self._read(request, UpgradeSerializer)
-        version = _version(environment.module.slug, asked.get("version"))
-        return self._answer(
-            services.environment_upgrade(environment=environment, actor=request.user, module_version=version)
-        )
+        version = _target(environment, asked.get("version"))
+        return self._do(services.environment_upgrade, environment, module_version=version, inputs=asked["inputs"])
+
+    @extend_schema(
+        summary="What moving to another module version means",
+        parameters=[OpenApiParameter("version", str, description="Default: the latest.")],
+        responses=UpgradeLookSerializer,
+        filters=False,
+    )
+    @upgrade.mapping.get
+    def upgrade_look(self, request: Request, pk: str = "") -> Response:
+        environment = self._permitted(P.UPGRADE)
+        version = _target(environment, request.query_params.get("version", "")[:40])
+        return Response(UpgradeLookSerializer(upgrade_look(environment=environment, target=version)).data)
 
     @extend_schema(summary="Check for changes made outside Slipway", request=None, responses=ANSWERS)
     @action(detail=True, methods=["post"])
@@ -161,6 +173,20 @@ class EnvironmentViewSet(
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: str = "") -> Response:
         return self._do(services.environment_retry, self._permitted(P.RETRY))
+
+
+def _target(environment: Environment, version: str | None) -> ModuleVersion:
+    """A version of the environment's own module, by default the latest."""
+    rows = ModuleVersion.objects.filter(module=environment.module_id).select_related("module").defer("archive")
+    found = (
+        rows.filter(version=version).first()
+        if version
+        else rows.filter(pk=environment.module.latest_version_id).first()
+    )
+    if found is None:
+        message = f"{environment.module.title} has no version {version}." if version else "Nothing of it is published."
+        raise InvalidInput(errors={"version": [message]})
+    return found
 
 
 def _team(request: Request, slug: str) -> Team:

@@ -1,7 +1,7 @@
 """How an environment follows its changes and services. Registered in `ready()`; all runs in their transactions."""
 
 from apps.environments.observers.changes import change_observed
-from apps.environments.observers.context import log_observed, run_context
+from apps.environments.observers.context import log_observed, request_told, run_context
 from apps.environments.observers.machine_services import service_observed
 from apps.provisioning import registry
 
@@ -11,3 +11,4 @@ def register() -> None:
     registry.on_service(service_observed)
     registry.on_log(log_observed)
     registry.context_for(run_context)
+    registry.request_for(request_told)

@@ -4,6 +4,7 @@ from typing import Any
 
 from apps.core import live
 from apps.environments.models import Environment
+from apps.environments.services.values import RESERVED
 from apps.environments.words import level_shown
 from apps.provisioning.models import Change, Workspace
 from apps.provisioning.selectors import workspace_outputs
@@ -21,6 +22,32 @@ def run_context(workspace: Workspace, change: Change) -> dict[str, str]:
         "slipway.environment": environment.name,
         "slipway.environment_id": str(environment.pk),
         **({"slipway.runtime_digest": str(digest)} if digest else {}),
+    }
+
+
+def request_told(workspace: Workspace, change: Change) -> dict[str, Any]:
+    """What rules learn of who asks for what; secret inputs are masked, inputs left open have the module's default."""
+    environment = (
+        Environment.objects.select_related("team", "owner", "module", "module_version", "runtime_version__runtime")
+        .filter(pk=workspace.pk)
+        .first()
+    )
+    if environment is None:
+        return {}
+    declared = [v for v in environment.module_version.interface["variables"] if v["name"] not in RESERVED]
+    defaults = {v["name"]: v["default"] for v in declared if v["has_default"] and not v["sensitive"]}
+    runtime = environment.runtime_version
+    return {
+        "user": change.requested_by.username if change.requested_by else "",
+        "owner": environment.owner.username,
+        "team": environment.team.slug,
+        "module": environment.module.slug,
+        "version": environment.module_version.version,
+        "target": environment.module.target,
+        "environment": environment.name,
+        "inputs": {**defaults, **environment.inputs},
+        "ttl_seconds": environment.ttl_seconds,
+        "runtime": f"{runtime.runtime.slug}@{runtime.number}" if runtime else None,
     }
 
 

@@ -7,7 +7,7 @@ wait.
 
 from apps.environments.services.activity import activity_record, environment_opened, kernels_record
 from apps.environments.services.destroying import environment_destroy
-from apps.environments.services.inputs import environment_update, environment_upgrade
+from apps.environments.services.inputs import environment_update
 from apps.environments.services.launching import environment_launch, name_suggest
 from apps.environments.services.lifetime import environment_extend, environment_warn, environments_due
 from apps.environments.services.running import (
@@ -17,6 +17,7 @@ from apps.environments.services.running import (
     environment_start,
     environment_stop,
 )
+from apps.environments.services.upgrading import environment_upgrade
 from apps.environments.services.values import terraform_values
 
 __all__ = [

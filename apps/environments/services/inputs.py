@@ -29,7 +29,7 @@ def environment_update(
 
     A sensitive value that comes back masked or empty is the one that is there. Nothing different is a no-op.
     """
-    row = _updatable(environment, actor)
+    row = environment_updatable(environment, actor)
     offer = offer_existing(row)
     interface = offer.interface
     present = inputs_plain(row)
@@ -44,52 +44,32 @@ def environment_update(
         raise LaunchInvalid(errors=input_error_names(errors))
     if values == present:
         return row
-    return _apply(row, actor, values, preset_named(interface, size, values), row.module_version, "New settings")
-
-
-@transaction.atomic
-def environment_upgrade(
-    *, environment: Environment, actor: User, module_version: ModuleVersion | None = None
-) -> Environment:
-    """Move to another version of the same module, by default the latest. Inputs it no longer knows are dropped."""
-    row = _updatable(environment, actor)
-    target = module_version or row.module.latest_version
-    if target is None or target.module_id != row.module_id:
-        raise LaunchInvalid(errors={"version": ["This is not a version of the environment's module."]})
-    if target.pk == row.module_version_id:
-        return row
-    offer = offer_for(version=target, team=row.team, existing=_declared(row))
-    known = {variable.name for variable in offer.interface.variables}
-    kept = {name: value for name, value in inputs_plain(row).items() if name in known}
-    values, errors = offer.clean(offer.choosable(kept))
-    if errors:
-        raise LaunchInvalid(
-            f"Version {target.version} wants other values first.",
-            errors={**input_error_names(errors), "version": ["Change its settings first."]},
-        )
-    return _apply(row, actor, values, row.preset, target, f"Upgrade to {target.version}")
+    settings_apply(row, actor, values, preset_named(interface, size, values), row.module_version, "New settings")
+    return row
 
 
 def offer_existing(row: Environment) -> Offer:
     """What the owner of an existing environment may choose at its next change."""
-    return offer_for(version=row.module_version, team=row.team, existing=_declared(row))
+    return offer_for(version=row.module_version, team=row.team, existing=declared_names(row))
 
 
-def _declared(row: Environment) -> list[str]:
+def declared_names(row: Environment) -> list[str]:
+    """The inputs that it has had to do with, chosen or left at their defaults."""
     return [variable["name"] for variable in row.module_version.interface["variables"]]
 
 
-def _updatable(environment: Environment, actor: User) -> Environment:
-    row = environment_lock(environment, actor, P.UPDATE)
+def environment_updatable(environment: Environment, actor: User, permission: P = P.UPDATE) -> Environment:
+    """The row, locked. Raises where something is going on with it or it is gone."""
+    row = environment_lock(environment, actor, permission)
     require_idle(row)
     if row.status not in (S.RUNNING, S.STOPPED, S.FAILED):
         raise WrongStatus("It has been destroyed and cannot be changed.")
     return row
 
 
-def _apply(
+def settings_apply(
     row: Environment, actor: User, values: dict[str, Any], preset: str, version: ModuleVersion, reason: str
-) -> Environment:
+) -> Change:
     """A running or stopped one is changed in place and stays as it is; one that failed starts with the new values."""
     before = {"inputs": row.inputs, "preset": row.preset, "module_version": row.module_version.version}
     settled = {"inputs": inputs_plain(row), "preset": row.preset, "module_version": str(row.module_version_id)}
@@ -97,7 +77,7 @@ def _apply(
     if row.status == S.FAILED:
         kind, running = (Change.Kind.START if has_run(row) else Change.Kind.CREATE), True
     fields = inputs_fields(version.parsed().variables, values)
-    begin(
+    return begin(
         row,
         kind=kind,
         actor=actor,
@@ -111,4 +91,3 @@ def _apply(
         },
         audit=(before, {"inputs": fields["inputs"], "preset": preset, "module_version": version.version}),
     )
-    return row

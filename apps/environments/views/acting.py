@@ -92,17 +92,6 @@ def reconcile(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 @login_required
 @require_POST
-def upgrade(request: HttpRequest, pk: UUID) -> HttpResponse:
-    environment = find(request, pk)
-    try:
-        services.environment_upgrade(environment=environment, actor=request.user)  # type: ignore[arg-type]
-    except (Conflict, InvalidInput) as error:
-        messages.warning(request, str(error))
-    return _back(request, environment)
-
-
-@login_required
-@require_POST
 def extend(request: HttpRequest, pk: UUID) -> HttpResponse:
     environment = find(request, pk)
     require(request.user, EnvironmentPermission.EXTEND, environment)  # type: ignore[arg-type]

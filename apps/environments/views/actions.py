@@ -84,8 +84,8 @@ def menu_actions(environment: Environment, granted: frozenset[P], active: Change
     latest = environment.module.latest_version
     if P.UPDATE in granted:
         shown.append(action_link("settings", environment, "Resize", "adjustments"))
-        if latest and latest.pk != environment.module_version_id and not active:
-            shown.append(action_post("upgrade", environment, f"Upgrade to {latest.version}", "arrow-right"))
+    if P.UPGRADE in granted and latest and latest.pk != environment.module_version_id and not active:
+        shown.append(action_link("upgrade", environment, f"Upgrade to {latest.version}", "arrow-right"))
     if P.REFRESH in granted and not active:
         shown.append(action_post("refresh", environment, "Check for drift", "refresh"))
     if P.DESTROY in granted:
