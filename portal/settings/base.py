@@ -293,6 +293,24 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+RUNTIME_ADDRESSES = env.boolean(
+    "RUNTIME_ADDRESSES",
+    default=False,
+    help="Requirements of Python environments may name https:// addresses and other package indexes.",
+)
+RUNTIME_SOURCE_BUILDS = env.boolean(
+    "RUNTIME_SOURCE_BUILDS",
+    default=False,
+    help="Python environments may hold packages that are built from source, which runs their code on the machine.",
+)
+RUNTIME_MEGABYTES = env.integer(
+    "RUNTIME_MEGABYTES",
+    default=12_000,
+    minimum=10,
+    maximum=1_000_000,
+    help="Largest size of a Python environment that a platform engineer makes.",
+)
+
 LOGIN_URL = "accounts:sign_in"
 LOGIN_REDIRECT_URL = "/"
 AXES_FAILURE_LIMIT = env.integer(

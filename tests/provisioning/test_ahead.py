@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from apps.catalog.models import Module, ModuleVersion
-from apps.catalog.services import _archive
+from apps.catalog.services.registering import _archive
 from apps.provisioning.agent.ahead import BuildAhead, runtime_of
 from apps.provisioning.machine import Machine, MachineError
 from apps.provisioning.machine.runtimes import RuntimeSpec

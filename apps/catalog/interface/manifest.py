@@ -49,6 +49,7 @@ class Manifest:
     files_lost_on_destroy: bool = False
     lost_on_stop: str = ""
     runtimes: tuple[str, ...] = ()
+    runtime_packages: tuple[str, ...] = ()
     connect: Connection | None = None
     takeover: dict[str, str] = field(default_factory=dict)
     data_resources: tuple[str, ...] = ()
@@ -120,6 +121,7 @@ class _Reader:
             files_lost_on_destroy=self._flag(data, "files_lost_on_destroy", "", default=False),
             lost_on_stop=self._text(data, "lost_on_stop", "", longest=300),
             runtimes=self._names(data, "runtimes"),
+            runtime_packages=self._names(data, "runtime_packages"),
             connect=self._connect(data),
             takeover=self._sentences(data, "takeover"),
             data_resources=self._names(data, "data_resources"),

@@ -175,6 +175,8 @@ class ModuleInterface:
     submodules: tuple[Submodule, ...] = ()
     lost_on_stop: str = ""
     runtimes: tuple[str, ...] = ()
+    # Packages that a chosen Python environment has to hold for the module to work in it.
+    runtime_packages: tuple[str, ...] = ()
     connect: Connection | None = None
     takeover: dict[str, str] = field(default_factory=dict)
     data_resources: tuple[str, ...] = ()
@@ -226,6 +228,9 @@ class ModuleInterface:
                 "outputs": tuple(Output(**output) for output in data["outputs"]),
                 "submodules": tuple(Submodule(**submodule) for submodule in data.get("submodules", ())),
                 "connect": Connection(**data["connect"]) if data.get("connect") else None,
-                **{name: tuple(data.get(name, ())) for name in ("runtimes", "data_resources", "advice")},
+                **{
+                    name: tuple(data.get(name, ()))
+                    for name in ("runtimes", "runtime_packages", "data_resources", "advice")
+                },
             }
         )

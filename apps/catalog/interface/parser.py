@@ -73,6 +73,7 @@ def module_parse(path: Path, *, slug: str = "", manifest_text: str = "") -> Modu
         submodules=source.submodules(),
         lost_on_stop=manifest.lost_on_stop,
         runtimes=manifest.runtimes,
+        runtime_packages=manifest.runtime_packages,
         connect=manifest.connect,
         takeover=manifest.takeover,
         data_resources=manifest.data_resources,

@@ -25,6 +25,7 @@ from apps.provisioning.agent.change_run import AgentContext, ChangeRun
 from apps.provisioning.agent.housekeeping import EVERY as HOUSEKEEPING_EVERY
 from apps.provisioning.agent.housekeeping import runtimes_remove
 from apps.provisioning.agent.leftovers import changes_forget_ended
+from apps.provisioning.agent.runtime_making import RuntimeMaker
 from apps.provisioning.agent.watch import ServiceWatch
 from apps.provisioning.engine import Engine
 from apps.provisioning.exceptions import LeaseLost
@@ -89,6 +90,7 @@ class Agent:
         keeper = threading.Thread(target=self._keep_lease, name="lease")
         ahead = threading.Thread(target=self._build_ahead, name="ahead")
         cleaner = threading.Thread(target=self._keep_house, daemon=True, name="housekeeping")
+        maker = threading.Thread(target=self._make_runtimes, name="runtimes")
         try:
             self._renew()
             self._purge_destroyed()
@@ -101,11 +103,12 @@ class Agent:
             self._loop()
             if end_everything:
                 self._end_everything()
+            maker.start()
         except LeaseLost as error:
             log.error("%s; this agent ends", error)
         finally:
             self.stopping.set()
-            for thread in (watcher, keeper, listener, cleaner):
+            for thread in (watcher, keeper, listener, cleaner, maker):
                 if thread.ident:
                     thread.join(10)
             self.machine.close()
@@ -325,6 +328,10 @@ class Agent:
                 with psycopg.connect(str(settings.DATABASE_URL), autocommit=True) as connection:
                     connection.execute("LISTEN slipway_agent")
                     while not self.stopping.is_set():
+    def _make_runtimes(self) -> None:
+        RuntimeMaker(machine=self.machine, stopping=self.stopping).run()
+        connections.close_all()
+
                         for _ in connection.notifies(timeout=1):
                             self.woken.set()
             except psycopg.Error:

@@ -17,6 +17,7 @@ from .files import names_in
 from .isolation import Isolation, isolation_detect
 from .layout import WORKSPACE, Layout
 from .limits import Limits
+from .locking import Locker
 from .logs import log_read
 from .observing import ServiceObservation
 from .owners import Owners
@@ -104,6 +105,8 @@ class Machine:
                 stop=self.services.stop_full,
                 reserve_bytes=self._disk_reserve_bytes,
             )
+            self.locker = Locker(self.runtimes, sandboxes)
+            self.locker.rests_remove()
             self.volumes.disk_short = self.disk.short
             self.volumes.rests_remove()
             self.runtimes.rests_remove()

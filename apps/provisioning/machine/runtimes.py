@@ -26,7 +26,7 @@ from .errors import InvalidRequest, MachineError, NotFound
 from .files import directory_private, json_read, json_write, names_in
 from .isolation import interpreter
 from .layout import DIGEST, Layout
-from .trees import tree_remove
+from .trees import tree_remove, tree_used_bytes
 
 BUILD_SECONDS = 1800
 _PYTHON = re.compile(r"3\.\d{1,2}(\.\d{1,2})?\Z")
@@ -101,7 +101,27 @@ class Runtimes:
         return {**self._described(wanted.digest), "reused": reused}
 
     def is_built(self, spec: RuntimeSpec) -> bool:
-        return self._whole(self._wanted(spec).digest)
+        return self._whole(self.digest(spec))
+
+    def digest(self, spec: RuntimeSpec) -> str:
+        """The name under which the runtime is kept: the same content has the same."""
+        return self._wanted(spec).digest
+
+    def size_bytes(self, spec: RuntimeSpec) -> int:
+        """What its files take on disk, those it shares with others counted whole; 0 where it is not built."""
+        path = self.path(self.digest(spec))
+        return tree_used_bytes(path) if path.is_dir() else 0
+
+    def discard(self, spec: RuntimeSpec) -> None:
+        """Remove a runtime that nobody has been given."""
+        digest = self.digest(spec)
+        with self._locked(digest):
+            if not names_in(self._references(digest)):
+                tree_remove(self.path(digest))
+
+    def require_python(self, python: str) -> None:
+        """Raises `MachineError` where this machine has no such Python."""
+        self._interpreter(python)
 
     def prepare(self, spec: RuntimeSpec, *, ended: threading.Event) -> None:
         """Build a runtime for nobody yet, as the least urgent work; given up (MachineError) once `ended` is set."""
@@ -225,10 +245,11 @@ class Runtimes:
             target = building / "runtime"
             venv = ["venv", "--relocatable", "--no-project", "--no-config", "--python", wanted.executable, str(target)]
             self._step(venv, text, ended)
-            command = ["pip", "sync", "--require-hashes", "--link-mode", "hardlink", "--compile-bytecode"]
+            command = ["pip", "sync", "--require-hashes", "--link-mode", "hardlink", "--no-compile-bytecode"]
             command += ["--allow-empty-requirements", "--python", str(target / "bin" / "python"), str(lock)]
             self._step(command, text, ended)
             _lay_over(_site_packages(target), wanted.files)
+            self._compile(wanted.executable, _site_packages(target), ended)
             folder = Path(wanted.executable).parent.parent
             prefixes = {os.path.realpath(folder), str(folder)}
             shutil.move(lock, target / "requirements.lock")
@@ -244,16 +265,25 @@ class Runtimes:
         result = self._run(arguments, ended=ended)
         if result.returncode == 0:
             return
-        output = [_masked(line) for line in result.stderr.splitlines() if line.strip()][-30:]
+        output = [line_masked(line) for line in result.stderr.splitlines() if line.strip()][-30:]
         raise MachineError(
-            f"The Python packages could not be installed. {_hint(result.stderr, text)}".strip(),
+            f"The Python packages could not be installed. {hint_words(result.stderr, text)}".strip(),
             code="machine:runtime-failed",
             status=422,
             log=output,
         )
 
+    def _compile(self, executable: str, folder: Path, ended: threading.Event | None) -> None:
+        """Byte code by an interpreter that has not looked into the new packages (`-S`): uv's own way would start the
+        new environment's Python, whose start runs what a package put into a .pth file, as the agent's user."""
+        compile_all = ["-m", "compileall", "-q", "-q", "-j", "0", "--invalidation-mode", "timestamp", str(folder)]
+        # What cannot be compiled (a template, a file for another Python) is left as it is.
+        self._watched([executable, "-I", "-S", *compile_all], ended)
+
     def _run(self, arguments: list[str], *, ended: threading.Event | None = None) -> subprocess.CompletedProcess[str]:
-        command = [self._executable(), *arguments]
+        return self._watched([self.executable(), *arguments], ended)
+
+    def _watched(self, command: list[str], ended: threading.Event | None) -> subprocess.CompletedProcess[str]:
         if ended:
             command = [sys.executable, "-I", "-S", "-c", _LEAST_URGENT, str(os.getpid()), *command]
         deadline = time.monotonic() + BUILD_SECONDS
@@ -280,7 +310,7 @@ class Runtimes:
                     raise _given_up(late=late) from None
                 return subprocess.CompletedProcess(command, process.returncode, out, err)
 
-    def _executable(self) -> str:
+    def executable(self) -> str:
         if self._uv:
             return self._uv
         try:
@@ -293,7 +323,12 @@ class Runtimes:
             raise MachineError("uv is not installed, so no Python environment can be built.", code="machine:no-uv")
         return found
 
-    def _environment(self) -> dict[str, str]:
+    def home(self) -> Path:
+        """Where uv finds the configuration of the agent's user."""
+        return Path(self._environ.get("HOME", str(self.layout.root)))
+
+    def index_environment(self) -> dict[str, str]:
+        """The machine's way to its package index, under uv's names."""
         kept = {
             name: value
             for name, value in self._environ.items()
@@ -302,10 +337,12 @@ class Runtimes:
         for old, new in _PIP_TO_UV.items():
             if old in kept:
                 kept.setdefault(new, kept[old])
-        home = self._environ.get("HOME", str(self.layout.root))
-        own = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": home, "LANG": "C.UTF-8"}
+        return kept
+
+    def _environment(self) -> dict[str, str]:
+        own = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(self.home()), "LANG": "C.UTF-8"}
         own |= {"UV_CACHE_DIR": str(self.layout.root / "cache" / "uv"), "UV_NO_PROGRESS": "1"}
-        return {**kept, **own}
+        return {**self.index_environment(), **own}
 
 
 def _given_up(*, late: bool) -> MachineError:
@@ -341,12 +378,12 @@ def _readable_for_all(top: Path) -> None:
                 os.chmod(entry, mode & 0o7777 | wanted)
 
 
-def _masked(line: str) -> str:
+def line_masked(line: str) -> str:
     """Index addresses may hold a password."""
     return re.sub(r"(?<=://)[^/@\s]+@", "••••••@", line)
 
 
-def _hint(output: str, text: str) -> str:
+def hint_words(output: str, text: str) -> str:
     if "--hash=" not in text and "hash" in output.lower():
         return "The requirements must be locked with hashes ('uv pip compile --generate-hashes')."
     lowered = output.lower()
