@@ -89,8 +89,8 @@ class Agent:
         watcher = threading.Thread(target=self._watch, name="watch")
         keeper = threading.Thread(target=self._keep_lease, name="lease")
         ahead = threading.Thread(target=self._build_ahead, name="ahead")
-        cleaner = threading.Thread(target=self._keep_house, daemon=True, name="housekeeping")
         maker = threading.Thread(target=self._make_runtimes, name="runtimes")
+        cleaner = threading.Thread(target=self._keep_house, daemon=True, name="housekeeping")
         try:
             self._renew()
             self._purge_destroyed()
@@ -98,12 +98,12 @@ class Agent:
             keeper.start()
             if settings.PREBUILD:
                 ahead.start()
+            maker.start()
             cleaner.start()
             log.info("agent %s works with %s %s", self.name, self.engine.kind, self.engine.version)
             self._loop()
             if end_everything:
                 self._end_everything()
-            maker.start()
         except LeaseLost as error:
             log.error("%s; this agent ends", error)
         finally:
@@ -321,6 +321,10 @@ class Agent:
                 log.exception("packages could not be installed ahead")
         connections.close_all()
 
+    def _make_runtimes(self) -> None:
+        RuntimeMaker(machine=self.machine, stopping=self.stopping).run()
+        connections.close_all()
+
     def _listen(self) -> None:
         """Be woken by PostgreSQL, so that a click starts Terraform within milliseconds; polling is the net below."""
         while not self.stopping.is_set():
@@ -328,10 +332,6 @@ class Agent:
                 with psycopg.connect(str(settings.DATABASE_URL), autocommit=True) as connection:
                     connection.execute("LISTEN slipway_agent")
                     while not self.stopping.is_set():
-    def _make_runtimes(self) -> None:
-        RuntimeMaker(machine=self.machine, stopping=self.stopping).run()
-        connections.close_all()
-
                         for _ in connection.notifies(timeout=1):
                             self.woken.set()
             except psycopg.Error:
