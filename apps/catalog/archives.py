@@ -14,7 +14,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, cast
 
 from apps.catalog.exceptions import ArchiveRefused
 
@@ -166,7 +166,7 @@ class _Counted(io.RawIOBase):
 def _tar_files(archive: IO[bytes], unpacking: _Unpacking) -> Iterator[tuple[str, IO[bytes]]]:
     with (
         gzip.GzipFile(fileobj=archive) as unzipped,
-        tarfile.open(fileobj=_Counted(unzipped, unpacking), mode="r|", errorlevel=2) as tar,
+        tarfile.open(fileobj=_Counted(cast("IO[bytes]", unzipped), unpacking), mode="r|", errorlevel=2) as tar,
     ):
         for member in tar:
             unpacking.count()

@@ -203,6 +203,28 @@ def apply_command(engine: Engine, plan: Path) -> list[str]:
     return _command(engine, "apply", str(plan), input=False, no_color=_flag(), json=_flag())
 
 
+def format_check_command(engine: Engine) -> list[str]:
+    return _command(engine, "fmt", check=_flag(), recursive=_flag(), diff=_flag(), no_color=_flag())
+
+
+def init_stateless_command(engine: Engine) -> list[str]:
+    return _command(engine, "init", backend=False, input=False, no_color=_flag())
+
+
+def validate_command(engine: Engine) -> list[str]:
+    return _command(engine, "validate", no_color=_flag(), json=_flag())
+
+
+def module_test_command(engine: Engine, *, folder: str = "") -> list[str]:
+    chosen = {"test_directory": folder} if folder else {}
+    return _command(engine, "test", no_color=_flag(), **chosen)
+
+
+def trial_plan_command(engine: Engine) -> list[str]:
+    """A plan for people to read, of which nothing is kept."""
+    return _command(engine, "plan", input=False, no_color=_flag(), lock=False)
+
+
 def _flag() -> Any:
     from python_terraform import IsFlagged
 

@@ -283,3 +283,9 @@ def _audited(source: ModuleSource) -> dict[str, Any]:
     """What the audit log keeps: never the credential."""
     names = ("kind", "slug", "url", "reference", "subfolder", "credential_kind", "manifest")
     return {name: getattr(source, name) for name in names}
+
+
+def known_hosts_remember(source: ModuleSource, text: str) -> None:
+    """The host keys of the first retrieval; every later one holds the server to them."""
+    if text and text != source.known_hosts:
+        ModuleSource.objects.filter(pk=source.pk, known_hosts=source.known_hosts).update(known_hosts=text)

@@ -25,6 +25,7 @@ from apps.provisioning.agent.change_run import AgentContext, ChangeRun
 from apps.provisioning.agent.housekeeping import EVERY as HOUSEKEEPING_EVERY
 from apps.provisioning.agent.housekeeping import runtimes_remove
 from apps.provisioning.agent.leftovers import changes_forget_ended
+from apps.provisioning.agent.module_work import ModuleWork
 from apps.provisioning.agent.runtime_making import RuntimeMaker
 from apps.provisioning.agent.watch import ServiceWatch
 from apps.provisioning.engine import Engine
@@ -91,6 +92,10 @@ class Agent:
         ahead = threading.Thread(target=self._build_ahead, name="ahead")
         maker = threading.Thread(target=self._make_runtimes, name="runtimes")
         cleaner = threading.Thread(target=self._keep_house, daemon=True, name="housekeeping")
+        modules = ModuleWork(
+            root=self.root, machine=self.machine, engine=self.engine, sandbox=self.sandbox, lease=self.lease,
+            stopping=self.stopping,
+        )  # fmt: skip
         try:
             self._renew()
             self._purge_destroyed()
@@ -100,6 +105,7 @@ class Agent:
                 ahead.start()
             maker.start()
             cleaner.start()
+            modules.start()
             log.info("agent %s works with %s %s", self.name, self.engine.kind, self.engine.version)
             self._loop()
             if end_everything:
@@ -111,6 +117,7 @@ class Agent:
             for thread in (watcher, keeper, listener, cleaner, maker):
                 if thread.ident:
                     thread.join(10)
+            modules.join(10)
             self.machine.close()
             with suppress(DatabaseError):
                 self.lease.release()
