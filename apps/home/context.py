@@ -38,6 +38,7 @@ PLACES = (
     Place("Environments", "environments:list", "stack-2", "e", apps=("environments",), keeps_team=True),
     Place("People", "accounts:people", "users", "p"),
     Place("Modules", "catalog:list", "package", group="Platform", who="platform", apps=("catalog",)),
+    Place("Variable sets", "variable_sets:list", "key", group="Platform", who="everything", apps=("variable_sets",)),
     Place("Audit", "audit:events", "shield-check", "u", group="Platform", who="everything", apps=("audit",)),
 )
 

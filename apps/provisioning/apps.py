@@ -8,13 +8,14 @@ class ProvisioningConfig(AppConfig):
     def ready(self) -> None:
         from apps.audit.words import register_words
         from apps.core.ciphers import register_cipher
-        from apps.provisioning import retention
+        from apps.provisioning import retention, set_usage
 
         register_cipher("provisioning.Change", "values", "values of changes")
         register_cipher("provisioning.Workspace", "outputs", "outputs")
         register_cipher("provisioning.StateVersion", "cipher", "states")
 
         retention.register()
+        set_usage.register()
         register_words(
             {
                 "provisioning:change:requested": "asked for the change",

@@ -8,6 +8,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet, Subquery
 
 from apps.core.retention import before, register_prune
 from apps.provisioning.models import Change, CommandRecord, LogCursor, LogLine, StateVersion
+from apps.provisioning.set_usage import retired_values_done
 
 STREAMS_AT_ONCE = 50
 
@@ -31,6 +32,7 @@ def register() -> None:
     register_prune("log cursors", log_cursors_old)
     register_prune("state versions", state_versions_old)
     register_prune("command records", command_records_old)
+    register_prune("retired values of variable sets", retired_values_done)
 
 
 def log_lines_old() -> QuerySet[LogLine]:

@@ -111,7 +111,7 @@ def test_terraform_is_given_everything_and_nobody_reads_it(people: "People", age
     kept = everything_kept()
     for canary in (KEY, API_KEY, FILED):
         assert canary not in kept
-    assert [] == [path for path in agent.rglob("given/*/*") if path.is_file()]
+    assert [path for path in agent.rglob("given/*/*") if path.is_file()] == []
     assert environment.inputs == {}
     assert not Change.objects.get(workspace_id=environment.pk).values
 

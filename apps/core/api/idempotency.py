@@ -5,13 +5,13 @@ index until the first one commits, and is then answered from the row; when the f
 work and the duplicate does it. So a process that dies in the middle leaves neither half.
 """
 
-import hashlib
 import json
 import re
 from collections.abc import Callable
 from typing import Any
 
 from django.db import OperationalError, connection, transaction
+from django.utils.crypto import salted_hmac
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -108,4 +108,5 @@ def _fingerprint(request: Request) -> str:
     """Of method, address and what was sent; the same JSON in another spelling is the same request."""
     sent = json.dumps(request.data, sort_keys=True, default=str)
     text = "\n".join((request.method or "", request.get_full_path(), sent))
-    return hashlib.sha256(text.encode()).hexdigest()
+    # Keyed: what was sent may hold a secret that could be guessed from a plain digest.
+    return salted_hmac("core.idempotency", text, algorithm="sha256").hexdigest()

@@ -18,6 +18,7 @@ from apps.provisioning.machine import Machine, ServiceObservation
 from apps.provisioning.models import LogCursor, LogLine, ServiceStatus, Workspace
 from apps.provisioning.registry import process_callbacks, service_callbacks
 from apps.provisioning.selectors import workspace_outputs
+from apps.variable_sets.selectors import secrets_for, secrets_mark
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +53,7 @@ class ServiceWatch:
         self.lease = lease
         self.clock = clock
         self.known: dict[Key, _Known] = {}
-        self.redactors: dict[str, tuple[bytes, Redactor]] = {}
+        self.redactors: dict[str, tuple[tuple[object, ...], Redactor]] = {}
         self.figures_at = -FIGURES_EVERY
         # When a service's process was last seen; the rows are written less often than one looks.
         self.alive_at: dict[str, datetime] = {}
@@ -180,7 +181,10 @@ class ServiceWatch:
         if end == known.position:
             return
         # Read afresh: its outputs decide what is masked.
-        workspace = Workspace.objects.defer("resources").get(pk=known.workspace_id)
+        rows = Workspace.objects.select_related("team", "module_version__module").defer(
+            "resources", "module_version__archive", "module_version__interface", "module_version__readme"
+        )
+        workspace = rows.get(pk=known.workspace_id)
         redact = self._redactor(workspace)
         now = timezone.now()
         lines = [Line(now, _level(raw), redact(raw)) for raw in text.splitlines()]
@@ -196,15 +200,17 @@ class ServiceWatch:
         known.position = end
 
     def _redactor(self, workspace: Workspace) -> Redactor:
-        """Sensitive outputs, such as an application's own token, are masked in its log."""
-        cipher = bytes(workspace.outputs or b"")
+        """Sensitive outputs, such as an application's own token, are masked in its log, and what variable sets gave."""
+        mark = (bytes(workspace.outputs or b""), *secrets_mark())
         known = self.redactors.get(str(workspace.pk))
-        if known is None or known[0] != cipher:
+        if known is None or known[0] != mark:
             outputs: dict[str, Any] = workspace_outputs(workspace)
             secrets = [output.get("value") for output in outputs.values() if output.get("sensitive")]
             own = [record for record in self.machine.services.records() if record.workspace_id == str(workspace.pk)]
             secrets += [[record.secret, record.spec.secret_environment] for record in own]
-            known = (cipher, Redactor(secrets))
+            module = workspace.module_version.module
+            secrets += secrets_for(team=workspace.team, target=workspace.target, module_slug=module.slug)
+            known = (mark, Redactor(secrets))
             self.redactors[str(workspace.pk)] = known
         return known[1]
 

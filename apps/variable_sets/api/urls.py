@@ -1,3 +1,6 @@
-from typing import Any
+from apps.variable_sets.api.views import UUID, SetVariableViewSet, VariableSetViewSet
 
-routes: list[tuple[str, Any, str]] = []
+routes = [
+    ("variable-sets", VariableSetViewSet, "variable-set"),
+    (rf"variable-sets/(?P<set_pk>{UUID})/variables", SetVariableViewSet, "set-variable"),
+]
