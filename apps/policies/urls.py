@@ -1,5 +1,11 @@
-from typing import Any
+from django.urls import path
+
+from apps.policies import views
 
 app_name = "policies"
 
-urlpatterns: list[Any] = []
+urlpatterns = [
+    path("", views.policies, name="list"),
+    path("new/", views.policy_new, name="new"),
+    path("<slug:slug>/", views.policy, name="policy"),
+]

@@ -43,6 +43,7 @@ __all__ = [
     "plan_digest",
     "plan_fingerprint",
     "plan_is_stale",
+    "plan_masked",
     "plan_secrets",
     "plan_summary",
     "resources_from_state",
@@ -190,6 +191,64 @@ def plan_secrets(plan_json: dict[str, Any]) -> set[str]:
         if declared.get(name, {}).get("sensitive"):
             found |= secrets_in(entry.get("value"), True)
     return found
+
+
+def plan_masked(plan_json: dict[str, Any], *, secrets: Iterable[str] = ()) -> dict[str, Any]:
+    """The whole of Terraform's JSON with every sensitive value replaced, by its place and wherever else it turns up.
+
+    Its shape stays, and with it what is unknown: that is absent from `after`, as Terraform has it.
+    """
+    known = {*secrets, *plan_secrets(plan_json)}
+    plan = {**plan_json}
+    for part in ("resource_changes", "resource_drift"):
+        if part in plan:
+            plan[part] = [{**entry, "change": _change_masked(entry["change"])} for entry in plan[part]]
+    for part in ("output_changes", "variables"):
+        if part in plan:
+            plan[part] = {name: dict(entry) for name, entry in plan[part].items()}
+    for name, entry in plan.get("output_changes", {}).items():
+        plan["output_changes"][name] = _change_masked(entry)
+    declared = plan_json.get("configuration", {}).get("root_module", {}).get("variables", {})
+    for name, entry in plan.get("variables", {}).items():
+        if declared.get(name, {}).get("sensitive"):
+            entry["value"] = masked(entry.get("value"), True)
+    if "planned_values" in plan:
+        plan["planned_values"] = _values_masked(plan["planned_values"])
+    if "prior_state" in plan:
+        prior = plan["prior_state"]
+        plan["prior_state"] = {**prior, "values": _values_masked(prior.get("values") or {})}
+    found: dict[str, Any] = masked(plan, secrets=known)
+    return found
+
+
+def _change_masked(change: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **change,
+        "before": masked(change.get("before"), change.get("before_sensitive", False)),
+        "after": masked(change.get("after"), change.get("after_sensitive", False)),
+    }
+
+
+def _values_masked(values: dict[str, Any]) -> dict[str, Any]:
+    """`planned_values` and the values of a state: outputs, and modules of resources within one another."""
+    shown = {**values}
+    if "outputs" in values:
+        shown["outputs"] = {
+            name: {**output, "value": masked(output.get("value"), bool(output.get("sensitive")))}
+            for name, output in values["outputs"].items()
+        }
+    if "root_module" in values:
+        shown["root_module"] = _module_masked(values["root_module"])
+    return shown
+
+
+def _module_masked(module: dict[str, Any]) -> dict[str, Any]:
+    resources = [
+        {**one, "values": masked(one.get("values"), one.get("sensitive_values", False))}
+        for one in module.get("resources", ())
+    ]
+    children = [_module_masked(child) for child in module.get("child_modules", ())]
+    return {**module, "resources": resources, "child_modules": children}
 
 
 def _change_secrets(change: dict[str, Any]) -> set[str]:

@@ -240,6 +240,13 @@ KEEP_COMMAND_DAYS = env.integer(
     maximum=36500,
     help="Days for which times of Terraform commands are kept.",
 )
+KEEP_PLAN_DOCUMENT_DAYS = env.integer(
+    "KEEP_PLAN_DOCUMENT_DAYS",
+    default=30,
+    minimum=1,
+    maximum=36500,
+    help="Days for which masked plans are kept, so that new policies can be tried on them.",
+)
 KEEP_UNUSED_RUNTIMES = env.integer(
     "KEEP_UNUSED_RUNTIMES",
     default=5,

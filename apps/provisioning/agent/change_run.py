@@ -18,12 +18,14 @@ from django.db.models.functions import Now
 from apps.core.correlation import correlation_id
 from apps.core.crypto import KeyLost, decrypt_json
 from apps.provisioning.agent.deciding import goes_by_itself, plan_losses
+from apps.provisioning.agent.gating import Gating
 from apps.provisioning.agent.giving import given_for, values_with
 from apps.provisioning.agent.layout import WorkspaceFolder, workspace_folder
+from apps.provisioning.agent.run_context import context_write
 from apps.provisioning.agent.settling import Settling
 from apps.provisioning.agent.shipping import Redactor, build_log_ship, commands_record, state_ship
 from apps.provisioning.agent.under_way import UnderWay
-from apps.provisioning.agent.workspace_files import inputs_write, private_write, state_fields
+from apps.provisioning.agent.workspace_files import inputs_write, state_fields
 from apps.provisioning.engine import Engine, PlanOptions
 from apps.provisioning.failures import LOST, REPLANNED, UNKNOWN, failure_code
 from apps.provisioning.leases import Lease
@@ -31,7 +33,6 @@ from apps.provisioning.losses import losses_to_json
 from apps.provisioning.machine import Machine
 from apps.provisioning.models import Change, Workspace
 from apps.provisioning.plans import plan_digest, plan_secrets, plan_summary
-from apps.provisioning.registry import context_callbacks
 from apps.provisioning.stage import PlanMismatch, StageHandle, StageResult, stage_attach, stage_diagnostics, stage_start
 from apps.provisioning.stage_setup import Phase
 from apps.provisioning.terraform_log import LogEntry, log_line_parse
@@ -79,12 +80,16 @@ class ChangeRun:
         self.log_is_shipped = False
         self.under_way = UnderWay()
         self.settling: tuple[Settling, StageResult] | None = None
+        self.gating: Gating | None = None
+        self.is_admitted = False
 
     def tick(self) -> bool:
         """Do what can be done now without waiting; True when the change has ended or waits for a person."""
         correlation_id.set(self.change.correlation_id or "-")
         self.change.refresh_from_db(fields=MOVED_BY_OTHERS)
         status = self.change.status
+        if self.gating is not None and self.change.is_active:
+            return self._tick_gating()
         if status == Status.QUEUED:
             return self._begin()
         if status == Status.PLANNING:
@@ -238,11 +243,37 @@ class ChangeRun:
             "plan_fingerprint": summary.fingerprint,
             "steps_total": len(summary.resources),
         }
-        if not goes_by_itself(self.change, summary, losses):
-            change_transition(self.change, Status.AWAITING_APPROVAL, fence=self.agent.lease.fence, **fields)
-            return True
-        change_transition(self.change, Status.PLANNED, fence=self.agent.lease.fence, approved_hash=digest, **fields)
+        go_on = self._admit if goes_by_itself(self.change, summary, losses) else self._wait_for_approval
+        self._ask_rules(planned, fields, go_on)
+        return False
+
+    def _ask_rules(self, planned: dict[str, Any], fields: dict[str, Any], go_on: Callable[..., bool]) -> None:
+        """Nothing is applied before the rules were asked; `go_on` gets `fields` and findings where none denies."""
+        self.gating = Gating(self.change, planned, self.redact.secrets, fields, go_on)
+
+    def _tick_gating(self) -> bool:
+        assert self.gating is not None
+        if not self.gating.done():
+            return False
+        gating, self.gating = self.gating, None
+        fields = gating.result()
+        if self.change.cancel_requested_at:
+            return self._end(Status.CANCELLED)
+        return self._end(Status.FAILED, **fields) if "failure_code" in fields else gating.go_on(**fields)
+
+    def _wait_for_approval(self, **fields: Any) -> bool:
+        change_transition(self.change, Status.AWAITING_APPROVAL, fence=self.agent.lease.fence, **fields)
+        return True
+
+    def _admit(self, **fields: Any) -> bool:
+        fields["approved_hash"] = fields["plan_hash"]
+        change_transition(self.change, Status.PLANNED, fence=self.agent.lease.fence, **fields)
         return self.change.status != Status.PLANNED
+
+    def _admit_again(self, **fields: Any) -> bool:
+        self.is_admitted = True
+        Change.objects.filter(pk=self.change.pk, fence=self.agent.lease.fence).update(**fields)
+        return self._begin_apply()
 
     def _learn_plan(self) -> None:
         """What the plan calls sensitive is masked in the log of its apply, also where another agent had it made."""
@@ -258,7 +289,12 @@ class ChangeRun:
         same_engine = self.agent.engine.accepts_plan_of(self.change.engine, self.change.engine_version)
         if not (same_engine and plan.exists() and plan_digest(plan) == self.change.approved_hash):
             return self._plan_again()
-        self._write_context()
+        if self.change.approved_at and not self.is_admitted:
+            # Rules may have been switched on while it waited for a click.
+            self.redact.learn(given_for(self.change).secrets)
+            self._ask_rules(json.loads(plan.with_name("plan.json").read_text()), {}, self._admit_again)
+            return False
+        context_write(self.folder, self.agent.machine, self.change)
         if (self.change.plan or {}).get("empty") and self.change.kind != Change.Kind.REFRESH:
             return self._succeed()
         return not change_transition(self.change, Status.APPLYING, fence=self.agent.lease.fence, step="")
@@ -277,17 +313,6 @@ class ChangeRun:
             engine=self.agent.engine.kind,
             engine_version=self.agent.engine.version,
         )
-
-    def _write_context(self) -> None:
-        context = {
-            "slipway.plan_hash": self.change.plan_hash,
-            "slipway.module": self.change.module_version.module.slug,
-            "slipway.module_version": self.change.module_version.version,
-        }
-        for callback in context_callbacks:
-            context |= callback(self.workspace, self.change)
-        private_write(self.folder.context, json.dumps(context))
-        self.agent.machine.context_sync(str(self.workspace.pk))
 
     # The end ---------------------------------------------------------------------------------------------------------
 
@@ -316,7 +341,7 @@ class ChangeRun:
         if not destroyed:
             # Now that the outputs are known, what they add to the run context is as well.
             self.workspace.refresh_from_db()
-            self._write_context()
+            context_write(self.folder, self.agent.machine, self.change)
         else:
             self.agent.machine.purge_workspace(str(self.workspace.pk))
         return True
@@ -365,10 +390,10 @@ class ChangeRun:
         self.folder.forget_change(self.change.pk)
         return True
 
-    def _end(self, status: str) -> bool:
+    def _end(self, status: str, **fields: Any) -> bool:
         with transaction.atomic():
             self._store_state()
-            change_transition(self.change, status, fence=self.agent.lease.fence, step="")
+            change_transition(self.change, status, fence=self.agent.lease.fence, step="", **fields)
         self.folder.forget_change(self.change.pk)
         return True
 

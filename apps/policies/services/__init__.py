@@ -1,0 +1,19 @@
+"""Writing the platform team's rules."""
+
+from apps.policies.services.policies import (
+    Scope,
+    policy_change,
+    policy_create,
+    policy_disable,
+    policy_enable,
+    policy_version_write,
+)
+
+__all__ = [
+    "Scope",
+    "policy_change",
+    "policy_create",
+    "policy_disable",
+    "policy_enable",
+    "policy_version_write",
+]
