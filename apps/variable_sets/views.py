@@ -51,12 +51,12 @@ def sets(request: SignedIn) -> HttpResponse:
 def counting(request: SignedIn) -> HttpResponse:
     """Which value counts for a team, a target and a module."""
     form = ScopeForm(request.GET, user=request.user)
-    form.fields["module"].empty_label = "Any module"  # type: ignore[attr-defined]
     asked = form.cleaned_data if form.is_valid() else {}
     module = asked.get("module")
     target = asked.get("target", "") or (module.target if module else "")
     counted = variables_counted(team=asked.get("team"), target=target, module_slug=module.slug if module else "")
-    rows = [{"item": item, **variable_rows([item.variable], request.user)[0]} for item in counted]
+    shown = variable_rows([item.variable for item in counted], request.user)
+    rows = [{"item": item, **row} for item, row in zip(counted, shown, strict=True)]
     context = {"form": form, "rows": rows, "crumbs": _crumbs(), "target": target}
     return render(request, "variable_sets/counting.html", context)
 

@@ -15,6 +15,8 @@ from apps.audit.models import AuditEvent
 from apps.environments.models import Environment
 from apps.environments.services import environment_stop, environment_update
 from apps.notifications.models import Notification
+from apps.variable_sets.models import SetVariable
+from apps.variable_sets.services import variable_set_create, variable_set_value
 from tests.cast import PASSWORD, cast_make
 from tests.doors.routes import Route
 from tests.factories import (
@@ -45,6 +47,7 @@ class Scene:
     token: ApiToken  # one of dana's
     message: Notification  # in dana's inbox
     event: AuditEvent  # of dana in her team
+    variable: SetVariable  # of a set of her team's
     secrets: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -83,13 +86,19 @@ def scene_make() -> Scene:
     token, _ = token_create(user=people.dana, name="mine", scopes=["read"], expires_at=later())
     message = Notification.objects.create(user=people.dana, text="It stops soon", url=f"/environments/{running.pk}/")
     event = AuditEvent.objects.filter(team_id=people.vision.pk, actor=people.dana).latest("id")
-    scene = Scene(people, theo, gone, running, stopped, failed, waiting, membership, token, message, event)
+    variable = variable_make(people)
+    scene = Scene(people, theo, gone, running, stopped, failed, waiting, membership, token, message, event, variable)
     _secrets_make(scene)
     theo.set_password(PASSWORD)
     theo.save(update_fields=["password"])
     gone.is_active = False
     gone.save(update_fields=["is_active"])
     return scene
+
+
+def variable_make(people: People) -> SetVariable:
+    row = variable_set_create(actor=people.mira, name="Vision cloud", team=people.vision, target="local")
+    return variable_set_value(variable_set=row, actor=people.mira, name="KEY", kind="environment", value="a-secret-one")
 
 
 def later() -> Any:
@@ -137,10 +146,13 @@ def values_for(scene: Scene, route: Route) -> dict[str, str]:
         ("/environments/open/", {"slug": environment.slug}),
         ("/environments/", {"pk": environment.pk, "change_id": change_of(environment).pk, "name": "header"}),
         ("/modules/", {"slug": "local-notebook"}),
+        ("/variable-sets/", {"pk": scene.variable.set_id, "variable_id": scene.variable.pk}),
         ("/inbox/", {"pk": scene.message.pk}),
         ("/api/v1/teams/", {"slug": "vision", "username": "theo"}),
         ("/api/v1/users/", {"username": "dana"}),
         ("/api/v1/environments/", {"pk": environment.pk}),
+        ("/api/v1/variable-sets/{set_pk}/", {"set_pk": scene.variable.set_id, "pk": scene.variable.pk}),
+        ("/api/v1/variable-sets/", {"pk": scene.variable.set_id}),
         ("/api/v1/changes/", {"pk": change_of(scene.waiting).pk}),
         ("/api/v1/modules/", {"slug": "local-notebook", "module_slug": "local-notebook", "version": NOTEBOOK_VERSION}),
         ("/api/v1/audit/", {"id": scene.event.uid}),
@@ -182,6 +194,7 @@ QUERIES = {
     "/environments/{pk}/log/": "?stream=build&after=0",
     "/environments/{pk}/log/download/": "?stream=build",
 }
+VARIABLE = {"kind": "environment", "name": "REGION", "value": "nowhere-1", "sensitive": "on"}
 PERSON = {"person": "mallory", "role": "member"}
 LAUNCH = {
     "name": "new",
@@ -207,6 +220,14 @@ BODIES: dict[str, dict[str, Any]] = {
     "/environments/{pk}/destroy/": {"confirm": "running"},
     "/environments/{pk}/update/": {"input-cpu": "2", "input-memory_gb": "4"},
     "/environments/{pk}/changes/{change_id}/apply/": {"plan_hash": PLAN_HASH},
+    "/variable-sets/new/": {"name": "New", "team": "vision", "target": "local"},
+    "/variable-sets/{pk}/edit/": {"name": "Renamed", "target": "local"},
+    "/variable-sets/{pk}/variables/new/": VARIABLE,
+    "/variable-sets/{pk}/variables/{variable_id}/": {"value": "another-value", "sensitive": "on"},
+    "/api/v1/variable-sets/": {"name": "New", "team": "vision", "target": "local"},
+    "/api/v1/variable-sets/{pk}/": {"description": "Another one"},
+    "/api/v1/variable-sets/{set_pk}/variables/": {"name": "REGION", "value": "nowhere-1"},
+    "/api/v1/variable-sets/{set_pk}/variables/{pk}/": {"value": "another-value"},
     "/api/v1/environments/": {"name": "new", "team": "vision", "module": "local-notebook", "preset": "small"},
     "/api/v1/environments/{pk}/": {"inputs": {"memory_gb": 4}},
     "/api/v1/environments/{pk}/extend/": {"seconds": 3600},

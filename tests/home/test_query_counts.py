@@ -16,6 +16,8 @@ from apps.audit.models import AuditEvent
 from apps.environments.models import Environment
 from apps.notifications.models import Notification
 from apps.provisioning.models import Change, LogLine, ServiceStatus, Workspace
+from apps.variable_sets.models import VariableSet
+from apps.variable_sets.services import variable_set_value
 from tests.cast import Cast, browser
 from tests.factories import environment_running
 
@@ -35,6 +37,9 @@ PINNED: dict[str, tuple[int | None, int | None]] = {
     "/audit/": (None, 6),
     "/audit/?q=nb": (None, 6),
     "/modules/": (None, 6),
+    "/variable-sets/": (7, 6),
+    "/variable-sets/counting/?team=vision&target=local": (10, 9),
+    "/variable-sets/{2}/": (9, 8),
     "/environments/{0}/": (15, 16),
     "/environments/{0}/logs/?stream=build": (14, 15),
     "/environments/{0}/resources/": (13, 14),
@@ -52,6 +57,8 @@ PINNED: dict[str, tuple[int | None, int | None]] = {
     "/api/v1/teams/vision/members/": (5, 5),
     "/api/v1/users/": (4, 4),
     "/api/v1/modules/": (4, 4),
+    "/api/v1/variable-sets/": (4, 4),
+    "/api/v1/variable-sets/{2}/variables/": (6, 5),
     "/api/v1/modules/local-notebook/versions/": (5, 5),
 }
 MANY = 60
@@ -63,9 +70,18 @@ def environment(cast: Cast) -> Environment:
     made = environment_running(cast, name="nb-0")
     ServiceStatus.objects.create(workspace_id=made.pk, name="jupyterlab", status="running", observed_at=timezone.now())
     line_add(made, 1)
+    variables_add(cast, 1)
     Notification.objects.create(user=cast.dana, text="nb-0 stops soon")
     Notification.objects.create(user=cast.pete, text="nb-0 stops soon")
     return made
+
+
+def variables_add(cast: Cast, number: int) -> None:
+    """One more set of the team's, and one more variable in the first of them."""
+    VariableSet.objects.create(name=f"set {number}", team=cast.vision, target="local", created_by=cast.mira)
+    first = VariableSet.objects.earliest("created_at")
+    put = {"actor": cast.pete, "kind": "environment", "name": f"KEY_{number}", "value": "plain-value"}
+    variable_set_value(variable_set=first, sensitive=False, **put)
 
 
 def line_add(environment: Environment, number: int) -> None:
@@ -99,6 +115,7 @@ def more(cast: Cast, environment: Environment) -> None:
         copy.save()
         ServiceStatus.objects.create(workspace_id=key, name="jupyterlab", status="running", observed_at=now)
         line_add(environment, number + 1)
+        variables_add(cast, number + 1)
         Change.objects.create(
             workspace_id=environment.pk, kind="stop", status="applied", module_version=change.module_version,
             values=b"", requested_by=cast.mira, finished_at=now + timedelta(seconds=number),
@@ -116,7 +133,8 @@ def more(cast: Cast, environment: Environment) -> None:
 
 def counts(cast: Cast, environment: Environment) -> dict[str, tuple[int | None, int | None]]:
     change = Change.objects.filter(workspace_id=environment.pk, kind="create").get()
-    asked = {path: path.format(environment.pk, change.pk) for path in PINNED}
+    variables = VariableSet.objects.earliest("created_at")
+    asked = {path: path.format(environment.pk, change.pk, variables.pk) for path in PINNED}
     found = {}
     for path, url in asked.items():
         found[path] = tuple(
