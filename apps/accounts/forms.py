@@ -111,7 +111,9 @@ class TokenForm(forms.Form):
         help_text="Where it is used, for example “CI of churn”.",
         widget=forms.TextInput(attrs={"autocomplete": "off"}),
     )
-    scope = forms.ChoiceField(choices=ApiToken.Scope.choices, initial=ApiToken.Scope.READ)
+    scope = forms.ChoiceField(
+        choices=[(scope.value, scope.label) for scope in ApiToken.PERSONAL_SCOPES], initial=ApiToken.Scope.READ
+    )
     days = forms.TypedChoiceField(label="Expires in", choices=DAYS, coerce=int, initial=90)
 
     def lifetime(self) -> timedelta:

@@ -79,6 +79,10 @@ class ApiToken(RecordModel):
         READ = "read", "Read"
         WRITE = "write", "Read and write"
         MLFLOW = "mlflow", "MLflow tracking only"
+        CONNECT = "connect", "Connecting to clusters only"
+
+    # What people give to tokens of their own; the rest is for those of environments.
+    PERSONAL_SCOPES = (Scope.READ, Scope.WRITE, Scope.MLFLOW)
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_tokens")
     name = models.CharField(max_length=80)

@@ -33,6 +33,17 @@ class ConfirmationMissing(InvalidInput):
     title = "Type the name of the environment to destroy it and its files"
 
 
+class ClusterElsewhere(Conflict):
+    code = "environments:cluster-elsewhere"
+    title = "The cluster runs on another machine"
+
+
+class ClusterSilent(UserError):
+    code = "environments:cluster-silent"
+    status = 503
+    title = "The cluster does not answer"
+
+
 class NotOpenable(UserError):
     code = "environments:not-openable"
     status = 409

@@ -111,6 +111,7 @@ AUDIT_WORDS = {
     "environments:environment:destroy": "asked to destroy",
     "environments:environment:refresh": "asked to check",
     "environments:environment:extend": "moved the stop time of",
+    "environments:environment:connect": "connected to",
     **{
         f"environments:environment:{kind}-{status}": words
         for kind, outcomes in _OUTCOMES.items()

@@ -86,7 +86,7 @@ def test_an_environment_has_a_token_of_its_own_that_ends_with_it(cast: Cast) -> 
     secret = token_create_for_environment(user=cast.dana, environment_id=environment_id, name="nb")
     token = token_authenticate(secret)
     assert token is not None
-    assert token.scopes == ["mlflow"]
+    assert token.scopes == ["connect", "mlflow"]
     assert token.expires_at is None
     assert not ApiToken.objects.visible_to(cast.dana).exists()
     assert browser(None).get("/api/v1/me/", **bearer(secret)).status_code == 403

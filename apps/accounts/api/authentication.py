@@ -68,6 +68,27 @@ class TokenScope(BasePermission):
         )
 
 
+class ConnectScope(TokenScope):
+    """As `TokenScope`; besides, an environment's own token with the scope “connect” reads.
+
+    Where a view `gives_secrets`, a read token of a person does not do: it could act with what it reads.
+    """
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        token = request.auth
+        if not isinstance(token, ApiToken):
+            return True
+        if token.environment_id and ApiToken.Scope.CONNECT in token.scopes and request.method in SAFE_METHODS:
+            return True
+        if getattr(view, "gives_secrets", False) and not token.environment_id:
+            if ApiToken.Scope.WRITE in token.scopes:
+                return True
+            raise exceptions.PermissionDenied(
+                "A connection is more than reading: this takes a token of scope write.", "accounts:token-scope"
+            )
+        return super().has_permission(request, view)
+
+
 class SessionScheme(OpenApiAuthenticationExtension):
     target_class = "apps.accounts.api.authentication.BrowserSession"
     name = "session"

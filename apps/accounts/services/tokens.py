@@ -32,8 +32,8 @@ def token_create(*, user: User, name: str, scopes: Sequence[str], expires_at: da
     now, name = timezone.now(), name.strip()
     if not name or len(name) > 80 or not name.isprintable():
         errors["name"] = ["Give a name of 1 to 80 characters that says where the token is used."]
-    if not scopes or set(scopes) - set(ApiToken.Scope.values):
-        errors["scopes"] = [f"Choose from {', '.join(ApiToken.Scope.values)}."]
+    if not scopes or set(scopes) - set(ApiToken.PERSONAL_SCOPES):
+        errors["scopes"] = [f"Choose from {', '.join(ApiToken.PERSONAL_SCOPES)}."]
     if expires_at is None or not now < expires_at <= now + LONGEST:
         errors["expires_at"] = ["Choose a time within the next year."]
     if errors:
@@ -70,14 +70,17 @@ def token_revoke(*, token: ApiToken, actor: User) -> None:
 
 
 def token_create_for_environment(*, user: User, environment_id: UUID, name: str) -> str:
-    """The secret of an environment's own token: MLflow tracking only, alive until the environment is destroyed."""
+    """The secret of an environment's own token, alive until the environment is destroyed.
+
+    It tracks with MLflow, and connects to clusters of the environment's team.
+    """
     secret = _secret()
     ApiToken.objects.create(
         user=user,
         name=name[:80],
         prefix=secret[:SHOWN],
         digest=ApiToken.digest_of(secret),
-        scopes=[ApiToken.Scope.MLFLOW],
+        scopes=[ApiToken.Scope.CONNECT, ApiToken.Scope.MLFLOW],
         environment_id=environment_id,
     )
     return secret

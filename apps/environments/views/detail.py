@@ -138,6 +138,7 @@ WORDS = {
     "destroy": ("asked to destroy it", "trash"),
     "refresh": ("asked for a check", "refresh"),
     "extend": ("moved its stop time", "clock"),
+    "connect": ("connected to it", "plug"),
     "create-done": ("It is running", "circle-check"),
     "start-done": ("It is running", "circle-check"),
     "stop-done": ("It has stopped", "player-stop"),

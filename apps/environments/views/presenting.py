@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 from apps.accounts.models import User
 from apps.core.templatetags.portal_ui import bytes_size
 from apps.core.templatetags.portal_ui import time as time_tag
+from apps.environments.clusters import connect_of, may_connect
 from apps.environments.durations import duration_words
 from apps.environments.models import Environment
 from apps.environments.permissions import EnvironmentPermission as P
@@ -102,6 +103,7 @@ class EnvironmentPage:
         else:
             shown["failure"] = self._failure()
             shown["notice"] = self._notice()
+            shown["connect"] = self._connect()
         if "progress" not in shown:
             shown["facts"] = facts_of(self.environment)
         return shown
@@ -157,6 +159,13 @@ class EnvironmentPage:
                 "text": "Others who run something here could read its files. Tell a platform engineer.",
             }
         return self._drift()
+
+    def _connect(self) -> dict[str, str] | None:
+        """The lines to paste into a notebook, for those who may connect to what runs."""
+        row = self.environment
+        if row.status != S.RUNNING or not (declared := connect_of(row)) or not may_connect(self.user, row):
+            return None
+        return declared
 
     def _drift(self) -> dict[str, Any] | None:
         row = self.environment

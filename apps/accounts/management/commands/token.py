@@ -14,7 +14,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("username")
-        parser.add_argument("--scope", choices=list(ApiToken.Scope.values), default=ApiToken.Scope.READ.value)
+        parser.add_argument(
+            "--scope", choices=[str(scope) for scope in ApiToken.PERSONAL_SCOPES], default=ApiToken.Scope.READ.value
+        )
         parser.add_argument("--days", type=int, default=90, help="days until it expires, 1 to 366 (default 90)")
         parser.add_argument("--name", default="Command line")
 
