@@ -14,6 +14,11 @@ class InputPolicyQuerySet(models.QuerySet["InputPolicy"]):
         """The platform team writes them, auditors read them; people see what they come to in their own forms."""
         return self if user.sees_everything else self.none()
 
+    def applying_to(self, *, module_id: UUID, team_id: UUID | None) -> "InputPolicyQuerySet":
+        """Everybody's and the team's own: two rows at most."""
+        own = Q(team=None) | Q(team_id=team_id) if team_id else Q(team=None)
+        return self.filter(own, module_id=module_id)
+
 
 class PolicyQuerySet(models.QuerySet["Policy"]):
     def visible_to(self, user: "User") -> "PolicyQuerySet":

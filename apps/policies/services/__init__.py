@@ -1,5 +1,6 @@
 """Writing the platform team's rules."""
 
+from apps.policies.services.input_policies import input_policy_set, interface_of
 from apps.policies.services.policies import (
     Scope,
     policy_change,
@@ -11,6 +12,8 @@ from apps.policies.services.policies import (
 
 __all__ = [
     "Scope",
+    "input_policy_set",
+    "interface_of",
     "policy_change",
     "policy_create",
     "policy_disable",
