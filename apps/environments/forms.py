@@ -1,6 +1,7 @@
 """What the launch and settings pages ask for beside the module's own inputs."""
 
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
@@ -19,6 +20,32 @@ from apps.policies.offer import Offer
 
 INPUT_PREFIX = "input"
 USUAL_TTLS = (3600, 2 * 3600, 4 * 3600, 8 * 3600, 12 * 3600, 86_400, 2 * 86_400, 3 * 86_400, 7 * 86_400, 14 * 86_400)
+
+
+def runtime_field() -> forms.ChoiceField:
+    return forms.ChoiceField(
+        label="Python environment",
+        required=False,
+        error_messages={"invalid_choice": "Choose one of these Python environments."},
+    )
+
+
+def runtime_choose(form: forms.Form, choices: Sequence[tuple[str, str]]) -> None:
+    """Let the field offer these; where there is nothing to choose it is not asked for."""
+    if choices:
+        form.fields["runtime"].choices = choices  # type: ignore[attr-defined]
+    else:
+        del form.fields["runtime"]
+
+
+class RuntimeForm(forms.Form):
+    """The Python environment of an environment that is there."""
+
+    runtime = runtime_field()
+
+    def __init__(self, *args: Any, runtimes: Sequence[tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        runtime_choose(self, runtimes)
 
 
 class LaunchDetailsForm(forms.Form):
@@ -41,10 +68,14 @@ class LaunchDetailsForm(forms.Form):
         help_text="Files are kept. You can extend it at any time.",
         error_messages=dict.fromkeys(("required", "invalid_choice"), "Choose one of these times."),
     )
+    runtime = runtime_field()
     token = forms.CharField(widget=forms.HiddenInput, required=False)
 
-    def __init__(self, *args: Any, user: User, limits: TtlLimits, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, user: User, limits: TtlLimits, runtimes: Sequence[tuple[str, str]] = (), **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
+        runtime_choose(self, runtimes)
         teams = Team.objects.of(user)
         self.fields["team"].queryset = teams  # type: ignore[attr-defined]
         if len(teams) == 1:

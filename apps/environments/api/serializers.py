@@ -25,13 +25,16 @@ class EnvironmentSerializer(RowSerializer[Environment]):
     app_urls = serializers.SerializerMethodField(help_text="Address of each web application by its name.")
     active_change = serializers.SerializerMethodField(help_text="Id of the change that is going on, or null.")
     failure = serializers.ChoiceField(choices=Environment.Failure.choices, read_only=True, allow_blank=True)
+    runtime = serializers.SerializerMethodField(
+        help_text="The chosen Python environment, for example python-3-11-scikit-learn@1; null: the module's own."
+    )
 
     class Meta:
         model = Environment
         fields = (
             "id", "name", "slug", "status", "status_reason", "status_since", "failure", "team", "owner", "module",
-            "version", "preset", "inputs", "outputs", "app_urls", "ttl_seconds", "expires_at", "last_activity_at",
-            "active_change", "created_at", "destroyed_at",
+            "version", "runtime", "preset", "inputs", "outputs", "app_urls", "ttl_seconds", "expires_at",
+            "last_activity_at", "active_change", "created_at", "destroyed_at",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -46,10 +49,21 @@ class EnvironmentSerializer(RowSerializer[Environment]):
         applications = applications_of(environment.module_version)
         return {application.name: app_url(environment.slug, application.path) for application in applications}
 
+    @extend_schema_field({"type": "string", "nullable": True})
+    def get_runtime(self, environment: Environment) -> str | None:
+        return str(environment.runtime_version) if environment.runtime_version_id else None
+
     @extend_schema_field({"type": "string", "format": "uuid", "nullable": True})
     def get_active_change(self, environment: Environment) -> str | None:
         active = getattr(environment, "active_change_id", None)
         return str(active) if active else None
+
+
+class RuntimeNameField(serializers.CharField):
+    """A wish for a Python environment; without one a launch takes the module's default, a change leaves it."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(max_length=80, required=False, allow_blank=True, allow_null=True, **kwargs)
 
 
 class EnvironmentCreateSerializer(serializers.Serializer[Any]):
@@ -62,6 +76,7 @@ class EnvironmentCreateSerializer(serializers.Serializer[Any]):
     preset = serializers.CharField(max_length=40, required=False, allow_blank=True, allow_null=True)
     inputs = InputsField(required=False, default=dict)
     ttl = LengthOfTimeField(required=False, allow_null=True, help_text="Seconds, or for example 8h.")
+    runtime = RuntimeNameField(help_text='A Python environment, "slug" or "slug@3"; "": the module\'s own.')
 
 
 class ReasonSerializer(serializers.Serializer[Any]):
@@ -123,3 +138,4 @@ class UpdateSerializer(serializers.Serializer[Any]):
 
     inputs = InputsField(required=False, default=dict)
     preset = serializers.CharField(max_length=40, required=False, allow_null=True)
+    runtime = RuntimeNameField(help_text='Another Python environment, "slug" or "slug@3"; "": the module\'s own.')

@@ -38,7 +38,7 @@ from apps.provisioning.models import Change
 LISTED = (
     "name", "slug", "status", "status_reason", "status_since", "failure", "preset", "inputs", "ttl_seconds",
     "expires_at", "last_activity_at", "created_at", "destroyed_at", "team__slug", "owner__username", "module__slug",
-    "module_version_id", "workspace__outputs",
+    "module_version_id", "workspace__outputs", "runtime_version__number", "runtime_version__runtime__slug",
 )  # fmt: skip
 CONFLICT = OpenApiResponse(description="Something else is going on with it, or its status does not allow this.")
 ANSWERS = {200: EnvironmentSerializer, 409: CONFLICT}
@@ -63,13 +63,14 @@ class EnvironmentViewSet(
         active = Change.objects.active().filter(workspace_id=OuterRef("pk")).values("pk")[:1]
         rows = (
             Environment.objects.visible_to(self.request.user)
-            .select_related("team", "owner", "module", "workspace")
+            .select_related("team", "owner", "module", "workspace", "runtime_version__runtime")
             .prefetch_related(versions_once())
             .annotate(active_change_id=Subquery(active))
         )
         if self.action == "list":
             return rows.only(*LISTED)
-        return rows.defer("inputs_cipher", "secrets_cipher", "settled_cipher", "workspace__resources")
+        heavy = ("inputs_cipher", "secrets_cipher", "settled_cipher", "workspace__resources")
+        return rows.defer(*heavy, *(f"runtime_version__{name}" for name in ("lock", "requirements", "log", "packages")))
 
     def filter_queryset(self, queryset: QuerySet[Environment]) -> QuerySet[Environment]:
         """Filters are for the list: one that is destroyed is still found by its id."""
@@ -109,6 +110,7 @@ class EnvironmentViewSet(
             preset=asked.get("preset") or "",
             inputs=asked["inputs"],
             ttl_seconds=asked.get("ttl"),
+            runtime=asked.get("runtime"),
         )
         return self._answer(environment, 201)
 
@@ -116,7 +118,8 @@ class EnvironmentViewSet(
     def partial_update(self, request: Request, pk: str = "") -> Response:
         environment = self._permitted(P.UPDATE)
         asked = self._read(request, UpdateSerializer)
-        return self._do(services.environment_update, environment, inputs=asked["inputs"], preset=asked.get("preset"))
+        given = {"inputs": asked["inputs"], "preset": asked.get("preset"), "runtime": asked.get("runtime")}
+        return self._do(services.environment_update, environment, **given)
 
     @extend_schema(summary="Stop: files are kept", request=ReasonSerializer, responses=ANSWERS)
     @action(detail=True, methods=["post"])

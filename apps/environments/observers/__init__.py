@@ -3,7 +3,9 @@
 from apps.environments.observers.changes import change_observed
 from apps.environments.observers.context import log_observed, request_told, run_context
 from apps.environments.observers.machine_services import service_observed
+from apps.environments.observers.runtimes import runtime_counts, runtime_deprecated, runtime_uses
 from apps.provisioning import registry
+from apps.runtimes.registry import register_users
 
 
 def register() -> None:
@@ -11,4 +13,5 @@ def register() -> None:
     registry.on_service(service_observed)
     registry.on_log(log_observed)
     registry.context_for(run_context)
+    register_users(uses=runtime_uses, count=runtime_counts, on_deprecated=runtime_deprecated)
     registry.request_for(request_told)

@@ -12,7 +12,10 @@ from apps.provisioning.selectors import workspace_outputs
 
 def run_context(workspace: Workspace, change: Change) -> dict[str, str]:
     """Tags of every experiment run that starts in the environment."""
-    environment = Environment.objects.select_related("team", "owner").filter(pk=workspace.pk).first()
+    rows = Environment.objects.select_related("team", "owner", "runtime_version__runtime").defer(
+        "runtime_version__lock"
+    )
+    environment = rows.filter(pk=workspace.pk).first()
     if environment is None:
         return {}
     digest = workspace_outputs(workspace).get("runtime_digest", {}).get("value")
@@ -22,6 +25,7 @@ def run_context(workspace: Workspace, change: Change) -> dict[str, str]:
         "slipway.environment": environment.name,
         "slipway.environment_id": str(environment.pk),
         **({"slipway.runtime_digest": str(digest)} if digest else {}),
+        **({"slipway.runtime": str(environment.runtime_version)} if environment.runtime_version else {}),
     }
 
 

@@ -10,6 +10,7 @@ from apps.core.crypto import encrypt_json
 from apps.environments.exceptions import LaunchInvalid, WrongStatus
 from apps.environments.models import Environment
 from apps.environments.permissions import EnvironmentPermission as P
+from apps.environments.runtime_choice import runtime_read, runtime_shown
 from apps.environments.selectors import has_run
 from apps.environments.services.launching import input_error_names, preset_named
 from apps.environments.services.locking import begin, environment_lock, require_idle
@@ -17,17 +18,24 @@ from apps.environments.services.values import MASK, inputs_fields, inputs_plain
 from apps.policies.offer import Offer
 from apps.policies.selectors import offer_for
 from apps.provisioning.models import Change
+from apps.runtimes.models import RuntimeVersion
 
 S = Environment.Status
 
 
 @transaction.atomic
 def environment_update(
-    *, environment: Environment, actor: User, inputs: dict[str, Any], preset: str | None = None
+    *,
+    environment: Environment,
+    actor: User,
+    inputs: dict[str, Any],
+    preset: str | None = None,
+    runtime: str | None = None,
 ) -> Environment:
     """Give some inputs other values, or take those of a preset; the rest stays.
 
-    A sensitive value that comes back masked or empty is the one that is there. Nothing different is a no-op.
+    A sensitive value that comes back masked or empty is the one that is there. `runtime` names another Python
+    environment, "" what the module brings; None leaves it. Nothing different is a no-op.
     """
     row = environment_updatable(environment, actor)
     offer = offer_existing(row)
@@ -40,11 +48,18 @@ def environment_update(
         raise LaunchInvalid(errors={"preset": [f"There is no size “{preset}”."]})
     chosen = size.inputs if size else {}
     values, errors = offer.clean({**offer.choosable(present), **chosen, **given})
-    if errors:
-        raise LaunchInvalid(errors=input_error_names(errors))
-    if values == present:
+    messages = input_error_names(errors)
+    version = row.runtime_version
+    try:
+        version = version if runtime is None else runtime_read(interface, runtime, current=version)
+    except LaunchInvalid as refused:
+        messages |= refused.errors
+    if messages:
+        raise LaunchInvalid(errors=messages)
+    if values == present and version == row.runtime_version:
         return row
-    settings_apply(row, actor, values, preset_named(interface, size, values), row.module_version, "New settings")
+    preset = preset_named(interface, size, values)
+    settings_apply(row, actor, values, preset, row.module_version, "New settings", runtime=version)
     return row
 
 
@@ -68,15 +83,26 @@ def environment_updatable(environment: Environment, actor: User, permission: P =
 
 
 def settings_apply(
-    row: Environment, actor: User, values: dict[str, Any], preset: str, version: ModuleVersion, reason: str
+    row: Environment,
+    actor: User,
+    values: dict[str, Any],
+    preset: str,
+    version: ModuleVersion,
+    reason: str,
+    *,
+    runtime: RuntimeVersion | None = None,
 ) -> Change:
     """A running or stopped one is changed in place and stays as it is; one that failed starts with the new values."""
     before = {"inputs": row.inputs, "preset": row.preset, "module_version": row.module_version.version}
+    before |= {"runtime": runtime_shown(row.runtime_version)} if row.runtime_version or runtime else {}
     settled = {"inputs": inputs_plain(row), "preset": row.preset, "module_version": str(row.module_version_id)}
+    settled["runtime_version"] = row.runtime_version_id and str(row.runtime_version_id)
     kind, running = Change.Kind.UPDATE, row.status == S.RUNNING
     if row.status == S.FAILED:
         kind, running = (Change.Kind.START if has_run(row) else Change.Kind.CREATE), True
     fields = inputs_fields(version.parsed().variables, values)
+    after = {"inputs": fields["inputs"], "preset": preset, "module_version": version.version}
+    after |= {"runtime": runtime_shown(runtime)} if "runtime" in before else {}
     return begin(
         row,
         kind=kind,
@@ -87,7 +113,8 @@ def settings_apply(
             **fields,
             "preset": preset,
             "module_version": version,
+            "runtime_version": runtime,
             "settled_cipher": encrypt_json(settled),
         },
-        audit=(before, {"inputs": fields["inputs"], "preset": preset, "module_version": version.version}),
+        audit=(before, after),
     )

@@ -18,6 +18,7 @@ from apps.core.crypto import encrypt_json
 from apps.environments.durations import duration_words
 from apps.environments.exceptions import LaunchInvalid, NameTaken
 from apps.environments.models import Environment
+from apps.environments.runtime_choice import runtime_default, runtime_read
 from apps.environments.selectors import ttl_limits
 from apps.environments.services.locking import begin
 from apps.environments.services.space import machine_require_space
@@ -25,6 +26,7 @@ from apps.environments.services.values import inputs_fields
 from apps.policies.selectors import offer_for
 from apps.provisioning.models import Change
 from apps.provisioning.services import workspace_create
+from apps.runtimes.models import RuntimeVersion
 
 SHORTEST_TTL = 60
 # Letters and digits that cannot be taken for one another when an address is read aloud.
@@ -42,6 +44,7 @@ class Wish:
     preset: str
     inputs: dict[str, Any]
     ttl_seconds: int
+    runtime: RuntimeVersion | None
 
 
 def environment_launch(
@@ -54,17 +57,20 @@ def environment_launch(
     inputs: dict[str, Any] | None = None,
     ttl_seconds: int | None = None,
     token: str = "",
+    runtime: str | None = None,
 ) -> Environment:
     """Create an environment of `actor` in `team` and queue its first change.
 
     `inputs` win over the preset's. `token` names one filled form: the same token again returns the environment that it
-    made. Raises `LaunchInvalid` (fields name, team, preset, ttl and the inputs), `NameTaken`, `DiskShort`.
+    made. `runtime` names a Python environment ("slug" or "slug@3"), "" stands for what the module brings, None for the
+    module's default. Raises `LaunchInvalid` (fields name, team, preset, ttl, runtime and the inputs), `NameTaken`,
+    `DiskShort`.
     """
     environment_id = uuid.uuid5(LAUNCHES, f"{actor.pk}:{token}") if token else uuid.uuid4()
     known = Environment.objects.filter(pk=environment_id).first() if token else None
     if known is not None:
         return known
-    wish = _check(actor, team, module_version, name, preset, inputs or {}, ttl_seconds)
+    wish = _check(actor, team, module_version, name, preset, inputs or {}, ttl_seconds, runtime)
     machine_require_space(None)
     try:
         with transaction.atomic():
@@ -100,6 +106,7 @@ def _check(
     preset: str,
     inputs: dict[str, Any],
     ttl_seconds: int | None,
+    runtime: str | None,
 ) -> Wish:
     errors: dict[str, list[str]] = {}
     name = " ".join(name.split())
@@ -119,11 +126,16 @@ def _check(
         errors["ttl"] = [f"Choose between 1 min and {duration_words(limits.maximum)}."]
     values, input_errors = offer.clean({**(size.inputs if size else {}), **inputs})
     errors = {**input_error_names(input_errors), **errors}
+    chosen = None
+    try:
+        chosen = runtime_default(interface) if runtime is None else runtime_read(interface, runtime)
+    except LaunchInvalid as refused:
+        errors |= refused.errors
     if errors:
         raise LaunchInvalid(errors=errors)
     if Environment.objects.owned_by(actor).living().filter(name=name).exists():
         raise _name_taken(name)
-    return Wish(name, team, version, preset_named(interface, size, values), values, ttl)
+    return Wish(name, team, version, preset_named(interface, size, values), values, ttl, chosen)
 
 
 def input_error_names(errors: dict[str, list[str]]) -> dict[str, list[str]]:
@@ -179,6 +191,7 @@ def _create(environment_id: uuid.UUID, actor: User, wish: Wish) -> Environment:
         workspace=workspace,
         module=module,
         module_version=wish.version,
+        runtime_version=wish.runtime,
         preset=wish.preset,
         secrets_cipher=encrypt_json({"mlflow_tracking_token": token}),
         ttl_seconds=wish.ttl_seconds,
@@ -190,6 +203,7 @@ def _create(environment_id: uuid.UUID, actor: User, wish: Wish) -> Environment:
         "module": module.slug,
         "module_version": wish.version.version,
         "preset": wish.preset,
+        **({"runtime": str(wish.runtime)} if wish.runtime else {}),
         "inputs": environment.inputs,
         "ttl_seconds": wish.ttl_seconds,
     }

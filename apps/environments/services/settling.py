@@ -42,5 +42,7 @@ def settled_inputs(environment: Environment) -> dict[str, Any]:
         **inputs_fields(version.parsed().variables, before["inputs"]),
         "preset": before["preset"],
         "module_version_id": version.pk,
+        # What was encrypted before runtimes could be chosen does not speak of one.
+        **({"runtime_version_id": before["runtime_version"]} if "runtime_version" in before else {}),
         "settled_cipher": None,
     }

@@ -12,6 +12,7 @@ from apps.catalog.models import ModuleVersion
 from apps.environments.exceptions import LaunchInvalid
 from apps.environments.models import Environment
 from apps.environments.permissions import EnvironmentPermission as P
+from apps.environments.runtime_choice import runtime_kept
 from apps.environments.services.inputs import declared_names, environment_updatable, settings_apply
 from apps.environments.services.launching import input_error_names, preset_named
 from apps.environments.services.values import MASK, inputs_plain
@@ -144,4 +145,6 @@ def upgrade_begin(
     interface = upgrade.offer.interface
     preset = preset_named(interface, interface.preset(row.preset) if row.preset else None, values)
     verb = "Back" if upgrade.is_backward else "Upgrade"
-    return settings_apply(row, actor, values, preset, target, reason or f"{verb} to {target.version}")
+    reason = reason or f"{verb} to {target.version}"
+    runtime = runtime_kept(interface, row.runtime_version)
+    return settings_apply(row, actor, values, preset, target, reason, runtime=runtime)

@@ -16,6 +16,7 @@ from apps.core.exceptions import Conflict, InvalidInput
 from apps.core.rates import rate_check
 from apps.environments.forms import LaunchDetailsForm, inputs_form, preset_follow, show_errors
 from apps.environments.models import Environment
+from apps.environments.runtime_choice import runtime_choices, runtime_default
 from apps.environments.selectors import ttl_limits
 from apps.environments.services import environment_launch, name_suggest
 from apps.environments.views.settings import presets_shown
@@ -52,7 +53,10 @@ def launch_module(request: HttpRequest, module: str) -> HttpResponse:
     interface = offer.interface
     preset = request.GET.get("preset", "")
     size = interface.preset(preset) or interface.preset()
-    details = LaunchDetailsForm(user=user, limits=ttl_limits(version), initial=linked)
+    runtimes = runtime_choices(interface)
+    if runtimes:
+        linked["runtime"] = _runtime(request.GET.get("runtime"), interface, runtimes)
+    details = LaunchDetailsForm(user=user, limits=ttl_limits(version), runtimes=runtimes, initial=linked)
     inputs = inputs_form(offer, preset=size.name if size else None, initial=_linked_inputs(request, interface))
     return _page(request, version, offer, details, inputs, size.name if size else "")
 
@@ -61,7 +65,9 @@ def _submit(request: HttpRequest, user: User, version: ModuleVersion) -> HttpRes
     offer = offer_for(version=version, team=_team(user, request.POST.get("team", "")))
     interface = offer.interface
     data = preset_follow(request.POST, interface)
-    details = LaunchDetailsForm(data, user=user, limits=ttl_limits(version))
+    details = LaunchDetailsForm(
+        data, user=user, limits=ttl_limits(version), runtimes=runtime_choices(interface)
+    )
     inputs = inputs_form(offer, data, preset=_known(interface, data.get("preset", "")))
     # Both are validated, so that every mistake is shown at once.
     if all([details.is_valid(), inputs.is_valid()]):
@@ -76,6 +82,7 @@ def _submit(request: HttpRequest, user: User, version: ModuleVersion) -> HttpRes
                 preset=data.get("preset", ""),
                 inputs=inputs.values(),
                 ttl_seconds=asked["ttl"],
+                runtime=asked.get("runtime") if "runtime" in data else None,
                 token=asked["token"],
             )
         except (InvalidInput, Conflict) as error:
@@ -89,6 +96,15 @@ def _submit(request: HttpRequest, user: User, version: ModuleVersion) -> HttpRes
 def _team(user: User, slug: str) -> Team | None:
     """The team of a filled form; one that is not the person's is refused elsewhere."""
     return Team.objects.of(user).filter(slug=slug).first()
+
+
+def _runtime(linked: str | None, interface: ModuleInterface, choices: list[tuple[str, str]]) -> str:
+    """What a link names, with or without a version; otherwise the module's default."""
+    for value, _ in choices if linked else ():
+        if value and linked in (value, value.partition("@")[0]):
+            return value
+    default = runtime_default(interface)
+    return str(default) if default else ""
 
 
 def _known(interface: ModuleInterface, name: str) -> str | None:

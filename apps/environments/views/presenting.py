@@ -18,6 +18,7 @@ from apps.environments.durations import duration_words
 from apps.environments.models import Environment
 from apps.environments.permissions import EnvironmentPermission as P
 from apps.environments.permissions import permissions_of
+from apps.environments.runtime_choice import label_of
 from apps.environments.selectors import change_last, drift_found, files_would_be_lost
 from apps.environments.views.actions import action_post, change_actions, menu_actions, primary_action, secondary_actions
 from apps.environments.views.progress import progress_of
@@ -224,6 +225,9 @@ def facts_of(environment: Environment) -> list[dict[str, Any]]:
     facts += [
         _input_fact(environment, name) for name in ("cpu", "memory_gb", "repository") if environment.inputs.get(name)
     ]
+    if version := environment.runtime_version:
+        url = reverse("runtimes:version", args=[version.runtime.slug, version.number])
+        facts.append({"label": "Python environment", "value": label_of(version), "url": url})
     if used := float(usage_this_month(environment_id=environment.pk).core_seconds) / 3600:
         facts.append({"label": "Used this month", "value": core_hours(used)})
     facts.append({"label": "Cost", "value": "no price yet"})

@@ -11,9 +11,10 @@ from django.views.decorators.http import require_POST
 
 from apps.catalog.interface import ModuleInterface
 from apps.core.exceptions import InvalidInput
-from apps.environments.forms import inputs_form, preset_follow, secrets_stored, show_errors
+from apps.environments.forms import RuntimeForm, inputs_form, preset_follow, secrets_stored, show_errors
 from apps.environments.models import Environment
 from apps.environments.permissions import EnvironmentPermission, require
+from apps.environments.runtime_choice import runtime_choices
 from apps.environments.services import environment_update
 from apps.environments.services.inputs import offer_existing
 from apps.environments.views.finding import find
@@ -40,7 +41,14 @@ def _label(interface: ModuleInterface, name: str) -> str:
     return variable.label if variable else name
 
 
-def settings_context(page: EnvironmentPage, form: Any = None, chosen: str | None = None) -> dict[str, Any]:
+def _runtime_form(row: Environment, interface: ModuleInterface, data: Any = None) -> RuntimeForm:
+    choices = runtime_choices(interface, row.runtime_version)
+    return RuntimeForm(data, runtimes=choices, initial={"runtime": str(row.runtime_version or "")})
+
+
+def settings_context(
+    page: EnvironmentPage, form: Any = None, chosen: str | None = None, runtime: RuntimeForm | None = None
+) -> dict[str, Any]:
     """What is set, and a form for those who may change it now."""
     row = page.environment
     offer = offer_existing(row)
@@ -57,6 +65,7 @@ def settings_context(page: EnvironmentPage, form: Any = None, chosen: str | None
         context["presets"] = presets_shown(interface, chosen)
         context["shown_preset"] = chosen
         context["fixed"] = offer.fixed_shown()
+        context["runtime_form"] = runtime or _runtime_form(row, interface)
     return context
 
 
@@ -70,11 +79,13 @@ def update(request: HttpRequest, pk: UUID) -> HttpResponse:
     interface = offer.interface
     data = preset_follow(request.POST, interface)
     form = inputs_form(offer, data, initial=environment.inputs, kept=secrets_stored(environment, interface))
-    if form.is_valid():
+    runtime = _runtime_form(environment, interface, data)
+    if all([form.is_valid(), runtime.is_valid()]):
+        asked = runtime.cleaned_data.get("runtime") if "runtime" in data else None
         try:
-            environment_update(environment=environment, actor=request.user, inputs=form.values())  # type: ignore[arg-type]
+            environment_update(environment=environment, actor=request.user, inputs=form.values(), runtime=asked)  # type: ignore[arg-type]
         except InvalidInput as error:
-            show_errors(error, None, form)
+            show_errors(error, runtime, form)
         else:
             return redirect("environments:detail", pk=pk)
     page = EnvironmentPage(environment, request.user)  # type: ignore[arg-type]
@@ -84,6 +95,6 @@ def update(request: HttpRequest, pk: UUID) -> HttpResponse:
         "header": page.header(),
         "overview": page.overview(),
         "tabs": page.tabs("settings"),
-        **settings_context(page, form, data.get("preset", "")),
+        **settings_context(page, form, data.get("preset", ""), runtime),
     }
     return render(request, "environments/settings.html", context, status=422)

@@ -18,6 +18,8 @@ from apps.runtimes.services.standing import agents_wake, latest_settle
 S = RuntimeVersion.Status
 PYTHONS = ("3.11", "3.12", "3.13", "3.14", "3.10")
 SLUG = re.compile(r"[a-z0-9]([a-z0-9-]{0,58}[a-z0-9])?")
+# Taken by addresses of pages.
+RESERVED_SLUGS = frozenset({"new"})
 MAX_VERSIONS = 500
 
 
@@ -160,7 +162,7 @@ def _version_add(runtime: Runtime, actor: User, text: str) -> RuntimeVersion:
 
 def _name_errors(slug: str, title: str, summary: str, python: str) -> dict[str, list[str]]:
     errors: dict[str, list[str]] = {}
-    if not SLUG.fullmatch(slug):
+    if not SLUG.fullmatch(slug) or slug in RESERVED_SLUGS:
         errors["slug"] = ["Use up to 60 lower-case letters, digits and hyphens, with a letter or digit at both ends."]
     if not title or not title.isprintable():
         errors["title"] = ["Give it a title, without characters that cannot be seen."]
