@@ -9,6 +9,7 @@ from tf.types import String
 from slipway_provider import ADDRESS
 from slipway_provider.client import PATIENCE_S, AgentClient
 from slipway_provider.kinds import Runtime, Service, Volume
+from slipway_provider.sagemaker import SageMakerPower
 
 
 class SlipwayProvider:
@@ -56,7 +57,7 @@ class SlipwayProvider:
         return []
 
     def get_resources(self) -> list[type]:
-        return [Volume, Runtime, Service]
+        return [Volume, Runtime, Service, SageMakerPower]
 
     def get_functions(self) -> list[type]:
         return []
