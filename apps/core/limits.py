@@ -14,6 +14,15 @@ HEADER_BYTES = 32 * 1024
 HEADER_COUNT = 100
 BODY_BYTES = 2_000_000
 
+# Addresses that take files, by path, with what they may weigh.
+_uploads: dict[str, int] = {}
+
+
+def register_upload(path: str, body_bytes: int) -> None:
+    """Let an address take more than forms and JSON weigh; its view has to bound the file itself."""
+    _uploads[path] = body_bytes
+
+
 TEXTS = {
     413: ("core:too-large", "The request is too large", f"At most {BODY_BYTES // 1_000_000} MB are taken."),
     414: ("core:address-too-long", "The address is too long", f"At most {ADDRESS_BYTES} bytes are taken."),
@@ -60,7 +69,8 @@ def limited(application: Callable[..., Any], *, body_bytes: int = BODY_BYTES) ->
     """The ASGI application, spared requests beyond the limits."""
 
     async def wrapped(scope: dict[str, Any], receive: Callable[[], Awaitable[Message]], send: Any) -> None:
-        refused = head_refusal(scope) or (refusal(413) if _declared(scope) > body_bytes else None)
+        allowed = max(body_bytes, _uploads.get(scope["path"], 0))
+        refused = head_refusal(scope) or (refusal(413) if _declared(scope) > allowed else None)
         if refused is not None:
             return await refused.send(send)
         received, answered = 0, False
@@ -69,7 +79,7 @@ def limited(application: Callable[..., Any], *, body_bytes: int = BODY_BYTES) ->
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > body_bytes:
+            if received > allowed:
                 raise TooLarge
             return message
 

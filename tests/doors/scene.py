@@ -12,6 +12,7 @@ from django.utils.http import urlsafe_base64_encode
 from apps.accounts.models import ApiToken, Membership, User
 from apps.accounts.services import token_create, token_create_for_environment
 from apps.audit.models import AuditEvent
+from apps.catalog.models import ModuleRetrieval, ModuleSource
 from apps.environments.models import Environment
 from apps.environments.services import environment_stop, environment_update
 from apps.notifications.models import Notification
@@ -32,6 +33,7 @@ from tests.factories import (
 )
 
 PLAN_HASH = "d" * 64
+GIT_ADDRESS = "https://git.example.com/modules.git"
 
 
 @dataclass
@@ -145,7 +147,8 @@ def values_for(scene: Scene, route: Route) -> dict[str, str]:
         ("/environments/launch/", {"module": "local-notebook"}),
         ("/environments/open/", {"slug": environment.slug}),
         ("/environments/", {"pk": environment.pk, "change_id": change_of(environment).pk, "name": "header"}),
-        ("/modules/", {"slug": "local-notebook"}),
+        ("/modules/sources/", {"pk": _source(scene).pk}),
+        ("/modules/", {"slug": "local-notebook", "version": "1.0.0"}),
         ("/variable-sets/", {"pk": scene.variable.set_id, "variable_id": scene.variable.pk}),
         ("/inbox/", {"pk": scene.message.pk}),
         ("/api/v1/teams/", {"slug": "vision", "username": "theo"}),
@@ -154,6 +157,8 @@ def values_for(scene: Scene, route: Route) -> dict[str, str]:
         ("/api/v1/variable-sets/{set_pk}/", {"set_pk": scene.variable.set_id, "pk": scene.variable.pk}),
         ("/api/v1/variable-sets/", {"pk": scene.variable.set_id}),
         ("/api/v1/changes/", {"pk": change_of(scene.waiting).pk}),
+        ("/api/v1/module-sources/", {"pk": _source(scene).pk}),
+        ("/api/v1/module-retrievals/", {"pk": _source(scene).retrievals.first().pk}),
         ("/api/v1/modules/", {"slug": "local-notebook", "module_slug": "local-notebook", "version": NOTEBOOK_VERSION}),
         ("/api/v1/audit/", {"id": scene.event.uid}),
         ("/admin/", _admin_values(scene, template)),
@@ -163,6 +168,14 @@ def values_for(scene: Scene, route: Route) -> dict[str, str]:
     if missing:
         raise LookupError(f"{template}: give {', '.join(sorted(missing))} a real object in tests/doors/scene.py")
     return {name: str(values[name]) for name in route.names}
+
+
+def _source(scene: Scene) -> ModuleSource:
+    """Where the notebook could come from, with one retrieval that failed."""
+    source, made = ModuleSource.objects.get_or_create(kind="git", slug="local-notebook", defaults={"url": GIT_ADDRESS})
+    if made:
+        ModuleRetrieval.objects.create(source=source, status="failed", problem="gone", requested_by=scene.people.pete)
+    return source
 
 
 def _reset(scene: Scene) -> str:
@@ -204,7 +217,19 @@ LAUNCH = {
     "input-cpu": "1",
     "input-memory_gb": "2",
 }
+REASON = {"reason": "It is too old"}
 BODIES: dict[str, dict[str, Any]] = {
+    **{f"/modules/{{slug}}/versions/{{version}}/{verb}/": REASON for verb in ("deprecate", "revoke", "restore")},
+    **{
+        f"/api/v1/modules/{{module_slug}}/versions/{{version}}/{verb}/": REASON
+        for verb in ("deprecate", "revoke", "restore")
+    },
+    "/modules/register/": {"slug": "fresh", "url": GIT_ADDRESS},
+    "/modules/register/own/folder/": {"slug": "local-notebook"},
+    "/modules/sources/{pk}/edit/": {"url": GIT_ADDRESS},
+    "/api/v1/modules/": {"slug": "local-notebook"},
+    "/api/v1/module-sources/": {"slug": "fresh", "url": GIT_ADDRESS},
+    "/api/v1/module-sources/{pk}/": {"url": GIT_ADDRESS},
     "/accounts/sign-in/": {"username": "dana", "password": PASSWORD},
     "/accounts/profile/": {"first_name": "D", "last_name": "", "email": "d@example.com"},
     "/accounts/preferences/": {"theme": "dark", "time_zone": ""},

@@ -61,7 +61,7 @@ class InterfaceDifference:
 
 
 def interface_difference(old: ModuleInterface, new: ModuleInterface) -> InterfaceDifference:
-    """`new` against `old`. Variables that the portal fills in are no inputs; hidden ones count: policies may set them."""
+    """`new` against `old`. What the portal fills in is no input; hidden inputs count, policies may set them."""
     before = {item.name: item for item in old.variables if not item.reserved}
     after = {item.name: item for item in new.variables if not item.reserved}
     outputs_before = {item.name: item for item in old.outputs}

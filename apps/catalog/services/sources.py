@@ -1,5 +1,6 @@
 """Where modules come from: Git addresses with their credentials, and asking an agent to retrieve from them."""
 
+import json
 import re
 from typing import Any
 from urllib.parse import urlsplit
@@ -17,6 +18,7 @@ from apps.core.crypto import decrypt, encrypt
 
 K = ModuleSource.Kind
 CREDENTIAL_BYTES = 20_000
+EXAMPLES_LENGTH = 20_000
 _SLUG = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 # Addresses of the catalog's own pages.
 _RESERVED_SLUGS = frozenset({"register", "sources", "upload", "retrievals"})
@@ -265,7 +267,12 @@ def manifest_clean(manifest: dict[str, Any] | None) -> dict[str, Any] | None:
     if not isinstance(ttl, dict) or not all(isinstance(value, str) and len(value) <= 10 for value in ttl.values()):
         errors["ttl"] = ["Give default and maximum, for example 8h and 7d."]
         ttl = {}
-    if unknown := sorted(set(manifest) - {*_MANIFEST_KEYS, "ttl"}):
+    examples = manifest.get("examples") or {}
+    if not isinstance(examples, dict) or len(json.dumps(examples)) > EXAMPLES_LENGTH:
+        errors["examples"] = ["Give an object of values by input."]
+    elif examples:
+        clean["examples"] = examples
+    if unknown := sorted(set(manifest) - {*_MANIFEST_KEYS, "ttl", "examples"}):
         errors["manifest"] = [f"There is no “{str(unknown[0])[:40]}” here."]
     for key, known in (("kind", KINDS), ("target", TARGETS)):
         if key in clean and clean[key] not in known:
