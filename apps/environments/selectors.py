@@ -81,6 +81,9 @@ def application_upstream(environment: Environment) -> Upstream:
     if not applications or environment.workspace is None or status != S.RUNNING:
         return Upstream(**known, title=applications[0].title if applications else environment.name)
     application = applications[0]
+    if application.external:
+        # It has an address of its own; the proxy has nothing to pass on to.
+        return Upstream(**known, title=application.title)
     outputs = workspace_outputs(environment.workspace)
     return Upstream(
         **known,

@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.environments.models import Environment
+from apps.environments.stopping import lost_on_stop
 from apps.provisioning.models import Change
 
 S = Environment.Status
@@ -70,6 +71,8 @@ FAILURE_OF_KIND = {
 def status_word(environment: Environment) -> StatusWord:
     if environment.status == S.FAILED and environment.failure:
         return StatusWord("bad", environment.get_failure_display())
+    if environment.status == S.STOPPED and lost_on_stop(environment.module_version):
+        return StatusWord("neutral", "Stopped")
     return STATUS_WORDS[S(environment.status)]
 
 
@@ -110,6 +113,7 @@ AUDIT_WORDS = {
     "environments:environment:update": "asked to change",
     "environments:environment:destroy": "asked to destroy",
     "environments:environment:refresh": "asked to check",
+    "environments:environment:open": "opened",
     "environments:environment:extend": "moved the stop time of",
     "environments:environment:connect": "connected to",
     **{

@@ -12,6 +12,7 @@ from apps.environments.failure_words import failure_words
 from apps.environments.models import Environment
 from apps.environments.observers.writing import environment_of, environment_write, tell_owner
 from apps.environments.services.settling import settled_fields, settled_inputs
+from apps.environments.stopping import stop_words
 from apps.environments.words import FAILURE_OF_KIND, STATUS_DURING
 from apps.notifications.models import Notification
 from apps.provisioning.models import Change, ServiceStatus
@@ -75,7 +76,7 @@ def _applied(environment: Environment, change: Change) -> None:
         if by is None:
             tell_owner(
                 environment,
-                f"stopped: {_lower(change.reason)}. Files are kept.",
+                f"stopped: {_lower(change.reason)}. {stop_words(environment)}",
                 key=f"change:{change.pk}",
                 action="Start",
             )

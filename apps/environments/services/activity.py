@@ -3,18 +3,35 @@
 from datetime import datetime
 from uuid import UUID
 
+from django.db import transaction
 from django.utils import timezone
 
 from apps.accounts.models import User
+from apps.audit.services import audit_record
 from apps.environments.access.contracts import Activity
 from apps.environments.models import Environment
 
 BY_PEOPLE = frozenset({Activity.PAGE, Activity.CHANGE, Activity.MESSAGE, Activity.CONNECTED})
 
 
-def environment_opened(*, environment: Environment, actor: User) -> None:
-    """The owner went to the application: what “Continue” on the home page is ordered by."""
-    Environment.objects.filter(pk=environment.pk, owner=actor).update(last_used_at=timezone.now())
+@transaction.atomic
+def environment_opened(*, environment: Environment, actor: User, outside: str = "") -> None:
+    """The owner went to the application: what “Continue” on the home page is ordered by.
+
+    `outside` names one that is not behind the access proxy. Opening it is the last that Slipway sees of its use, so it
+    counts as use and is in the audit log.
+    """
+    now = timezone.now()
+    fields = {"last_used_at": now, **({"last_activity_at": now} if outside else {})}
+    Environment.objects.filter(pk=environment.pk, owner=actor).update(**fields)
+    if outside:
+        audit_record(
+            action="environments:environment:open",
+            actor=actor,
+            target=environment,
+            team_id=environment.team_id,
+            after={"application": outside},
+        )
 
 
 def activity_record(

@@ -19,6 +19,7 @@ from apps.environments.permissions import EnvironmentPermission as P
 from apps.environments.selectors import ttl_limits
 from apps.environments.services.locking import environment_lock
 from apps.environments.services.running import environment_stop
+from apps.environments.stopping import stop_words
 from apps.environments.words import clock_of
 from apps.notifications.models import Notification
 from apps.notifications.services import notify
@@ -88,7 +89,7 @@ def environment_warn(*, environment: Environment) -> bool:
         user=environment.owner,
         text=(
             f"{environment.name} stops in {duration_words(left)} "
-            f"({clock_of(environment.expires_at, environment.owner)}). Files are kept."
+            f"({clock_of(environment.expires_at, environment.owner)}). {stop_words(environment)}"
         ),
         url=reverse("environments:detail", args=[environment.pk]),
         action="Extend 2 h",

@@ -16,8 +16,9 @@ from apps.environments.exceptions import ConfirmationMissing
 from apps.environments.forms import ExtendForm
 from apps.environments.models import Environment
 from apps.environments.permissions import EnvironmentPermission, require
+from apps.environments.stopping import lost_on_stop
 from apps.environments.views.finding import find
-from apps.environments.views.presenting import destroy_context
+from apps.environments.views.presenting import destroy_context, stop_context
 
 
 def _back(request: HttpRequest, environment: Environment, query: str = "") -> HttpResponse:
@@ -29,9 +30,15 @@ def _back(request: HttpRequest, environment: Environment, query: str = "") -> Ht
 
 
 @login_required
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def stop(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """Where a stop loses something it says what, and asks once; GET only asks."""
     environment = find(request, pk)
+    require(request.user, EnvironmentPermission.STOP, environment)  # type: ignore[arg-type]
+    asks = lost_on_stop(environment.module_version) and "confirmed" not in request.POST
+    if request.method != "POST" or asks:
+        context = {"environment": environment, "confirm": stop_context(environment)}
+        return render(request, "environments/stop.html", context)
     try:
         services.environment_stop(environment=environment, actor=request.user)  # type: ignore[arg-type]
     except Conflict as error:

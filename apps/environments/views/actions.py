@@ -10,6 +10,7 @@ from apps.environments.durations import duration_words
 from apps.environments.models import Environment
 from apps.environments.permissions import EnvironmentPermission as P
 from apps.environments.selectors import applications_of
+from apps.environments.stopping import lost_on_stop
 from apps.provisioning.models import Change
 
 S, F = Environment.Status, Environment.Failure
@@ -68,7 +69,10 @@ def secondary_actions(environment: Environment, granted: frozenset[P], active: C
             label = f"Extend {duration_words(EXTEND_BY)}"
             shown.append(action_post("extend", environment, label, "clock", hidden={"seconds": EXTEND_BY}))
         if P.STOP in granted:
-            shown.append(action_post("stop", environment, "Stop", "player-stop"))
+            # Where a stop loses something, the page says what before it asks.
+            asks = lost_on_stop(environment.module_version)
+            action = action_link if asks else action_post
+            shown.append(action("stop", environment, "Stop", "player-stop"))
     if environment.status == S.FAILED and environment.failure == F.MEMORY and P.RETRY in granted:
         shown.append(action_post("retry", environment, "Start again", "refresh"))
     if environment.status == S.FAILED and environment.failure == F.UPDATE and P.STOP in granted and not active:

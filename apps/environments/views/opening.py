@@ -1,10 +1,12 @@
 """From a click or a bookmark to the application: a ticket where it runs, otherwise a page that says why it does not."""
 
+import re
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -20,10 +22,13 @@ from apps.environments.models import Environment
 from apps.environments.permissions import EnvironmentPermission, can
 from apps.environments.selectors import applications_of, environments_full, is_serving
 from apps.environments.services import environment_opened
+from apps.environments.stopping import lost_on_stop
 from apps.environments.views.presenting import EnvironmentPage
 from apps.environments.words import status_word
+from apps.provisioning.selectors import workspace_outputs
 
 S = Environment.Status
+EXTERNAL = re.compile(r"https://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[^\s\\<>\"']*)?", re.ASCII)
 
 
 @login_required
@@ -48,13 +53,15 @@ def _open(request: HttpRequest, environment: Environment | None) -> HttpResponse
         raise Http404
     path = asked_path(request.GET.get("path", ""), environment)
     if is_serving(environment) and applications_of(environment.module_version):
-        return _let_in(request, environment, path)
+        address = external_address(environment)
+        return _let_in(request, environment, path) if address is None else _lead_out(request, environment, address)
     page = EnvironmentPage(environment, user)
     context = {
         "environment": environment,
         "page": page,
         "word": status_word(environment),
         "path": path,
+        "kept": "" if lost_on_stop(environment.module_version) else "Its files are kept.",
         "overview": page.overview(),
         "is_busy": page.active is not None,
         "can_start": page.active is None and environment.status in (S.STOPPED, S.FAILED),
@@ -119,6 +126,28 @@ def _let_in(request: HttpRequest, environment: Environment, path: str) -> HttpRe
         challenge=challenge,
     )
     assert (urlsplit(address).hostname or "").endswith(urlsplit(settings.APPS_URL).hostname or "")
+    return redirect(address)
+
+
+def external_address(environment: Environment) -> str | None:
+    """Where an application is that signs people in by itself; None for one behind the portal's proxy."""
+    application = applications_of(environment.module_version)[0]
+    if not application.external:
+        return None
+    outputs = workspace_outputs(environment.workspace) if environment.workspace else {}
+    address = str(outputs.get(application.address_output, {}).get("value") or "")
+    # A module writes it: nothing but a plain address leaves the portal, and no script.
+    return address if EXTERNAL.fullmatch(address) else ""
+
+
+def _lead_out(request: HttpRequest, environment: Environment, address: str) -> HttpResponse:
+    """To an address outside: Slipway's sign-in does not go with it, and its proxy does not see what is done there."""
+    user: Any = request.user
+    title = applications_of(environment.module_version)[0].title
+    if not address:
+        messages.warning(request, f"{title} has no address yet. Check for drift, or look at the outputs of its module.")
+        return redirect("environments:detail", pk=environment.pk)
+    environment_opened(environment=environment, actor=user, outside=title)
     return redirect(address)
 
 

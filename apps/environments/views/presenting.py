@@ -20,6 +20,7 @@ from apps.environments.permissions import EnvironmentPermission as P
 from apps.environments.permissions import permissions_of
 from apps.environments.runtime_choice import label_of
 from apps.environments.selectors import change_last, drift_found, files_would_be_lost
+from apps.environments.stopping import KEPT, lost_on_stop
 from apps.environments.views.actions import action_post, change_actions, menu_actions, primary_action, secondary_actions
 from apps.environments.views.progress import progress_of
 from apps.environments.words import ISOLATION_WORDS, IsolationWord, status_word
@@ -30,6 +31,7 @@ from apps.provisioning.permissions import can as change_can
 from apps.provisioning.selectors import change_active
 
 S = Environment.Status
+MEMORY_LOST = "Files are kept; what is only in memory is lost."
 TABS = (("detail", "Activity"), ("logs", "Logs"), ("resources", "Resources"), ("settings", "Settings"))
 
 
@@ -149,7 +151,7 @@ class EnvironmentPage:
         row = self.environment
         if row.status == S.RUNNING and row.expires_at and row.expires_at - timezone.now() < timedelta(minutes=15):
             stops = format_html(
-                "It stops {}. Files are kept; what is only in memory is lost.", time_tag(row.expires_at)
+                "It stops {}. {}", time_tag(row.expires_at), lost_on_stop(row.module_version) or MEMORY_LOST
             )
             actions = [a for a in secondary_actions(row, self.granted, None) if a["label"].startswith("Extend")]
             return {"tone": "warn", "title": "Stops soon", "text": stops, "actions": actions}
@@ -200,6 +202,18 @@ def destroy_context(environment: Environment) -> dict[str, Any]:
         "lost": [f"All files in its home folder{size}", "This cannot be undone."] if lost else [],
         "kept": ["Experiments, models and the history of changes stay."],
         "submit": f"Destroy {environment.name}",
+        "cancel_url": reverse("environments:detail", args=[environment.pk]),
+    }
+
+
+def stop_context(environment: Environment) -> dict[str, Any]:
+    """What the page that asks before a stop says."""
+    lost = lost_on_stop(environment.module_version)
+    return {
+        "url": reverse("environments:stop", args=[environment.pk]),
+        "lost": lost,
+        "kept": "" if lost else f"{KEPT} What is only in memory is lost.",
+        "submit": f"Stop {environment.name}",
         "cancel_url": reverse("environments:detail", args=[environment.pk]),
     }
 

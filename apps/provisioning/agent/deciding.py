@@ -34,4 +34,11 @@ def goes_by_itself(change: Change, summary: PlanSummary, losses: list[Loss]) -> 
         return True
     if change.kind == Change.Kind.DESTROY:
         return True
+    if (
+        change.kind == Change.Kind.STOP
+        and change.module_version.interface.get("lost_on_stop")
+        and not summary.takes_over
+    ):
+        # The page has said what this module's stop loses before it asked; at the stop time nobody is there to be asked.
+        return not any(loss.action == "replace" for loss in losses)
     return not (summary.destructive or losses or summary.takes_over)
