@@ -76,7 +76,8 @@ def _option_problem(content: str) -> str:
 
 def _requirement_problem(content: str) -> str:
     shown = content if len(content) <= 60 else f"{content[:60]}…"
-    if _PLACE.match(content) or _ARCHIVE.search(content) or "://" in content.split("@", 1)[0]:
+    name = content.partition("@")[0]
+    if _PLACE.match(content) or _ARCHIVE.search(name) or "://" in name:
         return f"“{shown}” is a file or an address. Name the package and its version, for example pandas==2.3.*"
     try:
         requirement = Requirement(content)

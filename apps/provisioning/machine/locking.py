@@ -77,7 +77,9 @@ class Locker:
             result = self._run(folder, home, _arguments(python, only_wheels=only_wheels), ended)
             if result.returncode:
                 raise _refusal(result.stderr)
-            return _read(home / "requirements.lock")
+            # Where to look for the packages that are built from the lock, too; uv leaves it out.
+            options = [line for line in text.splitlines() if line.startswith("-")]
+            return "".join(f"{line}\n" for line in options) + _read(home / "requirements.lock")
         finally:
             tree_remove(folder)
 
