@@ -25,6 +25,38 @@ BY_CODE: dict[str, FailureWords] = {
         "What was finished is kept and your files are safe. Delete what you no longer need or raise the disk limit, "
         "then try again.",
     ),
+    "provisioning:time-limit": FailureWords(
+        "It took longer than a change may take, and was ended.",
+        "What was finished is kept. Try again; if it happens twice, tell a platform engineer: the module hangs, or needs "
+        "more minutes in its module.yaml.",
+    ),
+    "provisioning:stage-memory": FailureWords(
+        "Terraform needed more memory than it may have, and was ended.",
+        "What was finished is kept. Tell a platform engineer: the module builds something too large, or STAGE_MEMORY_MB "
+        "is too small.",
+    ),
+    "provisioning:processes-limit": FailureWords(
+        "The module started too many processes, and was ended.",
+        "What was finished is kept. Tell a platform engineer: this is a fault of the module.",
+    ),
+    "provisioning:disk-limit": FailureWords(
+        "The module wrote too much into its work folder, and was ended.",
+        "What was finished is kept, the folder was cleared. Tell a platform engineer: this is a fault of the module, or "
+        "STAGE_DISK_MB is too small.",
+    ),
+    "provisioning:plan-too-large": FailureWords(
+        "The plan is too large to be looked through.",
+        "Nothing was changed. Tell a platform engineer: the module puts too much into its resources.",
+    ),
+    "provisioning:state-too-large": FailureWords(
+        "The state is too large to be kept safely.",
+        "It is on this machine alone. Destroy the environment, and tell a platform engineer: the module puts too much "
+        "into its resources.",
+    ),
+    "provisioning:key-lost": FailureWords(
+        "A credential that Terraform needs cannot be read any more.",
+        "Nothing was changed. Tell a platform engineer: an encryption key is missing, or the value has to be set anew.",
+    ),
     "provisioning:repository": FailureWords(
         "The Git repository could not be cloned.",
         "Check that the address is right and that it can be read without a password, then try again.",

@@ -20,7 +20,7 @@ from typing import Any, Literal
 from apps.provisioning.engine import Engine, EngineError, PlanOptions
 from apps.provisioning.plans import plan_digest
 from apps.provisioning.stage_runner import stat_of
-from apps.provisioning.stage_setup import Phase, StageSetup
+from apps.provisioning.stage_setup import Phase, StageLimits, StageSetup
 from apps.provisioning.terraform_log import Diagnostic, diagnostics_from_log, diagnostics_from_text
 from apps.provisioning.terraform_sandbox import SandboxSpec
 from apps.variable_sets.given import Given
@@ -60,13 +60,15 @@ class CommandOutcome:
 class StageResult:
     """How a stage ended. "lost": its runner was killed; what Terraform had done until then is in the state file.
 
-    `cancelled` says that a cancel was asked for; a stage may have succeeded all the same.
+    `cancelled` says that a cancel was asked for; a stage may have succeeded all the same. `passed` is the bound for
+    which it was ended: time, memory, processes, disk or plan (its JSON was too large); empty where it was not.
     """
 
     status: Status
     exit_code: int | None
     commands: tuple[CommandOutcome, ...] = ()
     cancelled: bool = False
+    passed: str = ""
 
     @property
     def ok(self) -> bool:
@@ -151,6 +153,7 @@ def stage_start(
     plan_hash: str = "",
     pass_variables: Sequence[str] = (),
     given: Given | None = None,
+    limits: StageLimits | None = None,
 ) -> StageHandle:
     """Start one phase and return at once.
 
@@ -158,7 +161,7 @@ def stage_start(
     `plan.bin` and `plan.json` there; "apply" takes the `plan.bin` of an earlier stage as `plan` and refuses any whose
     digest is not `plan_hash`. `environ` is this process's environment: an allow-list and the names in
     `pass_variables` go on to Terraform; `given` is what variable sets add, whose files lie in the stage's folder until
-    it ends. Raises StageExists and PlanMismatch.
+    it ends; `limits` are the bounds it is held to. Raises StageExists and PlanMismatch.
     """
     work, stage_dir = work.resolve(), stage_dir.resolve()
     if phase == "apply":
@@ -166,7 +169,10 @@ def stage_start(
     stage_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     if (stage_dir / "stage.json").exists():
         raise StageExists(f"The stage {stage_dir.parent.name}/{stage_dir.name} has already been started.")
-    setup = StageSetup(engine, work, stage_dir, phase, sandbox, options or PlanOptions(), plan, given or Given())
+    setup = StageSetup(
+        engine, work, stage_dir, phase, sandbox, options or PlanOptions(), plan, given or Given(),
+        limits or StageLimits(),
+    )  # fmt: skip
     setup.write(environ, agent_token=agent_token, names=pass_variables)
     return _spawn(stage_dir)
 
@@ -252,7 +258,8 @@ def _outcome_read(stage_dir: Path) -> StageResult | None:
     code, cancelled = told["exit_code"], told["cancelled"]
     finished = len(told["commands"]) == told["planned"] and code == 0
     status: Status = "succeeded" if finished else "cancelled" if cancelled else "failed"
-    return StageResult(status, code, tuple(CommandOutcome(**command) for command in told["commands"]), cancelled)
+    commands = tuple(CommandOutcome(**command) for command in told["commands"])
+    return StageResult(status, code, commands, cancelled, "" if finished else told.get("passed", ""))
 
 
 def _scratch_remove(stage_dir: Path) -> None:

@@ -7,6 +7,8 @@ Started in a session of its own, it outlives the agent. What it does is in `stag
     NN-name.err   standard error of each command; NN-name.exit its exit code
     exit          the outcome, renamed into place as the very last act
 
+Output passes through here, so that none of those files grows beyond its bound; see `stage_guard.py` for the others.
+
 SIGINT or SIGTERM to this process is one SIGINT to Terraform alone, never to its providers or to the whole group, and
 never a second one, which Terraform takes for "abandon everything". Standard library only.
 """
@@ -17,19 +19,34 @@ import datetime
 import hashlib
 import json
 import os
+import resource
+import selectors
 import shutil
 import signal
 import stat
 import subprocess
 import sys
 import time
-from typing import IO, Any
+from typing import TYPE_CHECKING, Any
+
+# Alone and isolated, Python looks nowhere but in its own library; ours comes behind that.
+sys.path.append(os.path.dirname(os.path.abspath(__file__)))
+
+if TYPE_CHECKING:
+    from apps.provisioning.stage_guard import Bytes, Guard, Lines, group_join, take_over, writer
+else:
+    from stage_guard import Bytes, Guard, Lines, group_join, take_over, writer
 
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 RETRY_S = 0.05
 # Longer than any outcome: a stage has three commands.
 RESERVED = 4096
 PLAN_LIMIT = 512 * 1024 * 1024
+ERR_BYTES = 1024 * 1024
+# How long Terraform may take to stop and to write its state, once it has been asked to.
+GRACE_S = {"time": 30.0, "disk": 10.0, "memory": 0.0, "processes": 0.0, "plan": 0.0}
+# What is still in the pipes when a command has ended is there at once.
+DRAIN_S = 2.0
 
 
 class Runner:
@@ -48,6 +65,11 @@ class Runner:
         self.process: subprocess.Popen[bytes] | None = None
         self.sandbox_pid = 0
         self.outcomes: list[dict[str, Any]] = []
+        self.limits: dict[str, Any] = self.stage.get("limits") or {}
+        self.guard = Guard(self.limits, self.stage["work"])
+        # The bound that was passed, and when what passed it is killed.
+        self.passed = ""
+        self.kill_at = 0.0
 
     def path(self, name: str) -> str:
         return os.path.join(self.directory, name)
@@ -100,9 +122,12 @@ class Runner:
         started = time.time()
         self.note(command["name"])
         with contextlib.ExitStack() as files:
-            out = files.enter_context(open(self.path(command["stdout"]), "ab"))
-            err = files.enter_context(open(self.path(f"{label}.err"), "ab"))
-            code = self.start_and_wait(command["argv"], out, err)
+            out = files.enter_context(open(self.path(command["stdout"]), "ab", buffering=0))
+            err = files.enter_context(open(self.path(f"{label}.err"), "ab", buffering=0))
+            shape = Lines if command["stdout"] == "log.jsonl" else Bytes
+            limit = self.limits.get("output_bytes" if shape is Lines else "plan_bytes") or sys.maxsize
+            sinks = [shape(writer(out), limit), Bytes(writer(err), ERR_BYTES)]
+            code = self.start_and_wait(command["argv"], sinks)
         with contextlib.suppress(OSError), open(self.path(f"{label}.exit"), "w") as file:
             file.write(f"{code}\n")
         self.outcomes.append(
@@ -110,7 +135,7 @@ class Runner:
         )
         return code
 
-    def start_and_wait(self, argv: list[str], out: IO[bytes], err: IO[bytes]) -> int:
+    def start_and_wait(self, argv: list[str], sinks: list[Any]) -> int:
         self.sandbox_pid = 0
         reading, writing = os.pipe()
         passed = [writing] if self.stage["in_namespace"] else []
@@ -118,11 +143,11 @@ class Runner:
             argv = [argv[0], "--info-fd", str(writing), *argv[1:]]
         try:
             self.process = subprocess.Popen(
-                argv, stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=self.stage["work"], pass_fds=passed,
-                env=self.environment, preexec_fn=die_with_parent,  # noqa: PLW1509 - there are no threads here
+                argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=self.stage["work"],
+                pass_fds=passed, env=self.environment, preexec_fn=self.before_exec,  # noqa: PLW1509 - no threads here
             )  # fmt: skip
         except OSError as error:
-            os.write(err.fileno(), f"Error: {argv[0]} does not start: {error}\n".encode())
+            sinks[1].feed(f"Error: {argv[0]} does not start: {error}\n".encode())
             os.close(reading)
             return 127
         finally:
@@ -133,10 +158,55 @@ class Runner:
         if self.cancelled:
             # The signal came before there was a process to pass it on to.
             self.interrupt(signal.SIGINT, None)
-        code = self.process.wait()
+        code = self.follow(self.process, sinks)
         signal.setitimer(signal.ITIMER_REAL, 0)
-        leftovers_end()
         return code if code >= 0 else 128 - code
+
+    def before_exec(self) -> None:
+        """In the child, between fork and exec."""
+        die_with_parent()
+        group_join(self.limits.get("groups") or [])
+        # What runs out of memory first is Terraform, not the one who tells of it.
+        with contextlib.suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+            file.write("600")
+        if largest := self.limits.get("disk_bytes"):
+            with contextlib.suppress(OSError, ValueError):
+                resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
+
+    def follow(self, process: "subprocess.Popen[bytes]", sinks: list[Any]) -> int:
+        """Take over what it writes until it has ended, and end it where it passes a bound."""
+        with process, selectors.DefaultSelector() as waiting:
+            for pipe, sink in zip((process.stdout, process.stderr), sinks, strict=True):
+                assert pipe is not None
+                os.set_blocking(pipe.fileno(), False)
+                waiting.register(pipe, selectors.EVENT_READ, sink)
+            while process.poll() is None:
+                if waiting.get_map():
+                    take_over(waiting, 0.2)
+                else:
+                    # It has closed both; its end is not far.
+                    time.sleep(0.005)
+                self.watch(process, sinks)
+            leftovers_end()
+            deadline = time.monotonic() + DRAIN_S
+            while waiting.get_map() and time.monotonic() < deadline and take_over(waiting, 0.1):
+                pass
+        for sink in sinks:
+            sink.close()
+        return process.returncode
+
+    def watch(self, process: "subprocess.Popen[bytes]", sinks: list[Any]) -> None:
+        if not self.passed:
+            too_large = isinstance(sinks[0], Bytes) and sinks[0].exceeded
+            self.passed = "plan" if too_large else self.guard.look(process.pid)
+            if not self.passed:
+                return
+            grace = GRACE_S[self.passed]
+            self.kill_at = time.monotonic() + grace
+            if grace:
+                self.interrupt(signal.SIGINT, None)
+        if time.monotonic() >= self.kill_at:
+            process.kill()
 
     def collect(self, command: dict[str, Any]) -> int:
         """Take what Terraform wrote in its work directory into the stage, where no module can change it any more."""
@@ -190,7 +260,7 @@ class Runner:
 
     def finish(self, code: int) -> None:
         outcome = {
-            "exit_code": code, "cancelled": self.cancelled, "commands": self.outcomes, "planned":
+            "exit_code": code, "cancelled": self.cancelled, "passed": self.passed, "commands": self.outcomes, "planned":
             len(self.stage["commands"]), "finished_at": time.time(),
         }  # fmt: skip
         text = json.dumps(outcome)

@@ -4,7 +4,7 @@ import json
 import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,10 +37,25 @@ from apps.variable_sets.given import Given
 Phase = Literal["plan", "apply", "refresh"]
 Command = dict[str, Any]
 
+GB = 1024**3
 # The folder of files from variable sets, in the stage's own.
 GIVEN = "given"
 # The agent may be killed in the middle of an apply; the provider waits for the next one, which adopts what runs.
 AGENT_PATIENCE_S = 60
+
+
+@dataclass(frozen=True)
+class StageLimits:
+    """What a stage may take: seconds in all, memory and processes at once, bytes of output, of the plan as JSON and of
+    its work folder. `groups` are the control groups that hold memory and processes, where there are any."""
+
+    seconds: float = 4 * 3600
+    memory_bytes: int = 4 * GB
+    processes: int = 1024
+    output_bytes: int = 8 * 1024 * 1024
+    plan_bytes: int = 32 * 1024 * 1024
+    disk_bytes: int = 5 * GB
+    groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,6 +70,7 @@ class StageSetup:
     options: PlanOptions
     plan: Path | None
     given: Given
+    limits: "StageLimits"
 
     def write(self, environ: Mapping[str, str], *, agent_token: str, names: Sequence[str]) -> None:
         """Put everything the runner reads into the stage's directory; `stage.json` comes last and makes it a stage."""
@@ -83,7 +99,7 @@ class StageSetup:
             "phase": self.phase, "engine": {"kind": self.engine.kind, "version": self.engine.version},
             "sandbox": mode, "in_namespace": mode == "bubblewrap", "work": str(self.work), "commands": commands,
             "init_marker": marker, "scratch": str(scratch or ""), "given": str(self._given_folder),
-            "created_at": time.time(),
+            "limits": asdict(self.limits), "created_at": time.time(),
         }  # fmt: skip
         private_write(self.stage_dir / "environment.json", json.dumps(environment))
         private_write(self.stage_dir / "stage.json", json.dumps(stage, indent=1))

@@ -17,7 +17,8 @@ from apps.provisioning.masking import masked, secrets_in
 STATE = "terraform.tfstate"
 ERRORED = "errored.tfstate"
 DUMP = b"Emergency state dump"
-LIMIT = 256 * 1024 * 1024
+# Read, parsed, encrypted and kept with every version: a larger one is no state that people could look after.
+LIMIT = 64 * 1024 * 1024
 # Older engines leave what only a provider's schema marks unmarked in the state.
 TELLING = re.compile(
     r"(^|_)(secret|secrets|password|passwd|token|private_key|access_key|credentials?)(_|$)", re.IGNORECASE
@@ -43,6 +44,15 @@ class StateFile:
 def state_read(work: Path) -> StateFile | None:
     """The state; None where there is none or it is just being written. A link put there by a module is not followed."""
     return _state_parse(_file_read(work / STATE))
+
+
+def state_is_too_large(work: Path) -> bool:
+    """Whether there is a state that is kept on this machine alone, because it is too large to be shipped."""
+    try:
+        status = (work / STATE).lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_size > LIMIT
 
 
 def state_rescue(work: Path, logs: Iterable[Path] = ()) -> StateFile | None:

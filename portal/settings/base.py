@@ -213,6 +213,28 @@ MLFLOW_SERVER_TOKEN = env.text(
     "MLFLOW_SERVER_TOKEN", default="", help="Bearer token with which the portal calls an MLflow server of your own."
 )
 
+# What one stage of a change (a plan or an apply) may take, so that no module stands in the way of the others.
+PLAN_MINUTES = env.integer(
+    "PLAN_MINUTES",
+    default=20,
+    minimum=1,
+    maximum=240,
+    help="Minutes a plan may take; a module may ask for more in module.yaml.",
+)
+APPLY_MINUTES = env.integer(
+    "APPLY_MINUTES",
+    default=120,
+    minimum=1,
+    maximum=1440,
+    help="Minutes an apply may take; a module may ask for more in module.yaml.",
+)
+STAGE_MEMORY_MB = env.integer(
+    "STAGE_MEMORY_MB", default=4096, minimum=256, maximum=1_048_576, help="Memory of Terraform and all it starts."
+)
+STAGE_DISK_MB = env.integer(
+    "STAGE_DISK_MB", default=5120, minimum=64, maximum=1_048_576, help="Size of the folder a module works in."
+)
+
 # How long things are kept. The audit log, metering and the newest state of a workspace are kept for ever.
 KEEP_LOG_DAYS = env.integer(
     "KEEP_LOG_DAYS",

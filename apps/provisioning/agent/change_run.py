@@ -8,7 +8,7 @@ import json
 import logging
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,17 @@ from django.db.models.functions import Now
 
 from apps.core.correlation import correlation_id
 from apps.core.crypto import KeyLost, decrypt_json
+from apps.provisioning.agent.bounds import StageBounds
 from apps.provisioning.agent.deciding import goes_by_itself, plan_losses
+from apps.provisioning.agent.following import Following
 from apps.provisioning.agent.gating import Gating
 from apps.provisioning.agent.giving import given_for, values_with
 from apps.provisioning.agent.layout import WorkspaceFolder, workspace_folder
 from apps.provisioning.agent.run_context import context_write
 from apps.provisioning.agent.settling import Settling
-from apps.provisioning.agent.shipping import Redactor, build_log_ship, commands_record, state_ship
-from apps.provisioning.agent.under_way import UnderWay
-from apps.provisioning.agent.workspace_files import inputs_write, state_fields
+from apps.provisioning.agent.shipping import Redactor, commands_record
+from apps.provisioning.agent.workspace_files import inputs_write, state_fields, work_clear
+from apps.provisioning.bounding import plan_shortened
 from apps.provisioning.engine import Engine, PlanOptions
 from apps.provisioning.failures import LOST, REPLANNED, UNKNOWN, failure_code
 from apps.provisioning.leases import Lease
@@ -35,9 +37,9 @@ from apps.provisioning.models import Change, Workspace
 from apps.provisioning.plans import plan_digest, plan_secrets, plan_summary
 from apps.provisioning.stage import PlanMismatch, StageHandle, StageResult, stage_attach, stage_diagnostics, stage_start
 from apps.provisioning.stage_setup import Phase
-from apps.provisioning.terraform_log import LogEntry, log_line_parse
 from apps.provisioning.terraform_sandbox import SandboxSpec
-from apps.provisioning.transitions import change_fail, change_step, change_transition
+from apps.provisioning.terraform_state import state_is_too_large
+from apps.provisioning.transitions import change_fail, change_transition
 
 log = logging.getLogger(__name__)
 
@@ -75,10 +77,10 @@ class ChangeRun:
         self.attempt = self._last_attempt()
         self.handle: StageHandle | None = None
         self.cancel_sent = self.kill_sent = self.never_began = self.troubled = False
-        self.state_seen: tuple[int, int] | None = None
-        self.log_seen: tuple[Path, int] | None = None
-        self.log_is_shipped = False
-        self.under_way = UnderWay()
+        self.following = Following(
+            machine=agent.machine, lease=agent.lease, change=change, folder=self.folder, redact=self.redact
+        )
+        self.bounds = StageBounds(agent.machine, change)
         self.settling: tuple[Settling, StageResult] | None = None
         self.gating: Gating | None = None
         self.is_admitted = False
@@ -146,6 +148,7 @@ class ChangeRun:
             environ=self.agent.environ,
             agent_token=self.agent.machine.environment_token(str(self.workspace.pk)),
             given=given,
+            limits=self.bounds.begin(phase, self.attempt),
         )
 
     # While a stage runs ----------------------------------------------------------------------------------------------
@@ -161,11 +164,11 @@ class ChangeRun:
         assert self.handle is not None
         self._heed_cancel()
         result = self.handle.poll()
-        self._ship(phase)
-        if result is None:
+        self.following.look(phase, self.attempt)
+        if result is None or not self.following.log_is_shipped:
             return False
-        self._ship(phase, whole=True)
         commands_record(self.change, result)
+        result = replace(result, passed=self.bounds.end(phase, self.attempt, result))
         self.never_began = self.handle.pid == 0
         self.handle = None
         return finish(result)
@@ -178,51 +181,6 @@ class ChangeRun:
         if self.change.kill_confirmed_at and not self.kill_sent:
             self.handle.kill()
             self.kill_sent = True
-
-    def _ship(self, phase: str, *, whole: bool = False) -> None:
-        log_file = self.folder.stage(self.change.pk, phase, self.attempt) / "log.jsonl"
-        mark = (log_file, log_file.stat().st_size if log_file.exists() else 0)
-        # Twenty looks a second at every change: where nothing was written the database is not asked.
-        if whole or mark != self.log_seen:
-            self._ship_log(phase, log_file, whole=whole)
-            self.log_seen = mark if self.log_is_shipped else None
-        if phase == "apply":
-            self._ship_state()
-
-    def _ship_log(self, phase: str, log_file: Path, *, whole: bool) -> None:
-        if phase == "apply":
-            # What a service was given, its program may say as it fails, and the provider repeats its last words.
-            own = self.agent.machine.services.records(str(self.workspace.pk))
-            self.redact.learn([[record.secret, record.spec.secret_environment] for record in own])
-        while entries := build_log_ship(
-            lease=self.agent.lease,
-            change=self.change,
-            path=log_file,
-            redact=self.redact,
-            parse=log_line_parse,
-        ):
-            self._follow_steps(entries)
-            if not whole:
-                break
-        self.log_is_shipped = not entries
-
-    def _ship_state(self) -> None:
-        try:
-            seen = self.folder.state.stat()
-        except FileNotFoundError:
-            return
-        mark = (seen.st_mtime_ns, seen.st_size)
-        if mark != self.state_seen:
-            state_ship(lease=self.agent.lease, workspace=self.workspace, change=self.change, path=self.folder.state)
-            self.state_seen = mark
-
-    def _follow_steps(self, entries: list[LogEntry]) -> None:
-        labels = self.interface.get("resource_labels", {})
-        done = self.change.steps_done + self.under_way.follow(entries)
-        step = self.under_way.newest(labels) or self.change.step
-        if (step, done) != (self.change.step, self.change.steps_done):
-            total = self.change.steps_total
-            change_step(self.change, fence=self.agent.lease.fence, step=step, done=done, total=total)
 
     # From planning to planned, and on --------------------------------------------------------------------------------
 
@@ -238,7 +196,7 @@ class ChangeRun:
         digest = plan_digest(stage / "plan.bin")
         self.redact.learn(plan_secrets(planned))
         fields: dict[str, Any] = {
-            "plan": summary.to_json() | {"lost": losses_to_json(losses)},
+            "plan": plan_shortened(summary.to_json()) | {"lost": losses_to_json(losses)},
             "plan_hash": digest,
             "plan_fingerprint": summary.fingerprint,
             "steps_total": len(summary.resources),
@@ -321,6 +279,9 @@ class ChangeRun:
             settling = Settling(self.agent.machine, str(self.workspace.pk), self.folder.work)
             self.settling = (settling, result)
             return False
+        if state_is_too_large(self.folder.work):
+            megabytes = self.folder.state.stat().st_size // 1024**2
+            return self._fail("provisioning:state-too-large", f"The state has {megabytes} MB.")
         return self._succeed()
 
     def _tick_settling(self) -> bool:
@@ -346,9 +307,13 @@ class ChangeRun:
             self.agent.machine.purge_workspace(str(self.workspace.pk))
         return True
 
-    def _end_badly(self, result: StageResult, phase: str) -> bool:
+    def _end_badly(self, result: StageResult, phase: Phase) -> bool:
         if self.change.cancel_requested_at:
             return self._end(Status.CANCELLED)
+        if result.passed:
+            if result.passed == "disk":
+                work_clear(self.folder)
+            return self._fail(*self.bounds.said(result.passed, phase))
         if result.status == "lost":
             if phase == "plan" or self.never_began:
                 return self._plan_again()
@@ -381,7 +346,7 @@ class ChangeRun:
     def close(self) -> None:
         """After something broke: keep what Terraform had done, forget plan and values."""
         self.folder.forget_change(self.change.pk)
-        self._ship_state()
+        self.following.ship_state()
 
     def _fail(self, code: str, summary: str, detail: str = "") -> bool:
         with transaction.atomic():
@@ -398,7 +363,7 @@ class ChangeRun:
         return True
 
     def _store_state(self) -> None:
-        self._ship_state()
+        self.following.ship_state()
         fields = state_fields(
             self.folder,
             self.change,

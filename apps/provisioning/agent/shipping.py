@@ -20,12 +20,13 @@ from django.utils import timezone
 
 from apps.core.crypto import decrypt, encrypt
 from apps.core.redaction import MASK, text_redacted
+from apps.provisioning.agent.build_log import LogBudget
 from apps.provisioning.leases import Lease
 from apps.provisioning.models import Change, CommandRecord, LogCursor, LogLine, StateVersion, Workspace
 from apps.provisioning.registry import log_callbacks, state_callbacks
 from apps.provisioning.selectors import state_newest
 from apps.provisioning.stage import StageResult
-from apps.provisioning.terraform_state import ERRORED, StateFile, state_read, state_rescue
+from apps.provisioning.terraform_state import ERRORED, StateFile, state_is_too_large, state_read, state_rescue
 
 READ_AT_ONCE = 256 * 1024
 LONGEST_LINE = 4000
@@ -149,19 +150,25 @@ def build_log_ship(
     path: Path,
     redact: Redactor,
     parse: Callable[[str], Any],
-) -> list[Any]:
-    """Ship what Terraform has written to `path` since the last time; returns the parsed entries."""
+    budget: LogBudget | None = None,
+) -> list[Any] | None:
+    """Ship a block of what Terraform has written to `path` since the last time; returns the parsed entries.
+
+    None where nothing was new. Of lines beyond the `budget` only errors are stored.
+    """
     source = f"{change.pk}/{path.parent.name}/{path.name}"
     offset = int(cursor_position(change.workspace, source) or 0)
     raw, end = file_read_lines(path, offset)
     if end == offset:
-        return []
+        return None
+    budget = budget or LogBudget(change)
     entries = [entry for entry in map(parse, raw) if entry is not None]
-    lines = [
-        Line(entry.at or timezone.now(), entry.level, redact(text))
-        for entry in entries
-        for text in entry.message.splitlines() or [""]
-    ]
+    lines = []
+    for entry in entries:
+        for text in budget.texts(entry):
+            instead = budget.admit(entry.level)
+            if instead is not None:
+                lines.append(Line(entry.at or timezone.now(), entry.level, instead or redact(text)))
     lines_ship(
         lease=lease,
         workspace=change.workspace,
@@ -212,6 +219,9 @@ def state_restore(*, workspace: Workspace, path: Path) -> None:
     Terraform writes its state in place. The torn file is kept beside it; what it knew and no version does is found
     again by name. Raises OSError where the disk is full: then nothing may begin.
     """
+    if state_is_too_large(path.parent):
+        # Not torn: Terraform knows it, and nobody else has it.
+        return
     present = state_read(path.parent)
     if present is None and os.path.lexists(path):
         path.replace(path.with_suffix(".torn"))

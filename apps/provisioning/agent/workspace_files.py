@@ -9,10 +9,11 @@ from apps.catalog.services import module_archive_extract
 from apps.core.crypto import encrypt_json
 from apps.provisioning.agent.layout import WorkspaceFolder
 from apps.provisioning.agent.shipping import state_restore, state_shipped, state_store
+from apps.provisioning.bounding import outputs_shortened, resources_shortened
 from apps.provisioning.imports import imports_known, imports_write
 from apps.provisioning.leases import Lease
 from apps.provisioning.models import Change
-from apps.provisioning.terraform_state import outputs_to_store, resources_from_state, state_read, state_rescue
+from apps.provisioning.terraform_state import ERRORED, outputs_to_store, resources_from_state, state_read, state_rescue
 
 
 def inputs_write(folder: WorkspaceFolder, change: Change, values: dict[str, Any]) -> None:
@@ -46,9 +47,16 @@ def state_fields(
     if state is None:
         return {}
     return {
-        "resources": resources_from_state(state.data, secrets=secrets),
-        "outputs": encrypt_json(outputs_to_store(state.data, secrets=secrets)),
+        "resources": resources_shortened(resources_from_state(state.data, secrets=secrets)),
+        "outputs": encrypt_json(outputs_shortened(outputs_to_store(state.data, secrets=secrets))),
     }
+
+
+def work_clear(folder: WorkspaceFolder) -> None:
+    """After a module has filled its work folder: all but the state goes, and the next plan begins anew."""
+    folder.module_mark.unlink(missing_ok=True)
+    (folder.root / "init.json").unlink(missing_ok=True)
+    _clear(folder.work, keep={folder.state.name, folder.state.name + ".backup", ERRORED})
 
 
 def private_write(path: Path, text: str) -> None:

@@ -11,6 +11,7 @@ from typing import Any, TextIO
 
 from . import api
 from .bodies import runtime_spec, service_spec, volume_spec
+from .cgroups import Group
 from .disk import DiskWatch
 from .errors import Conflict, MachineError
 from .files import names_in
@@ -128,6 +129,10 @@ class Machine:
     @property
     def limits(self) -> str:
         return self._limits.kind
+
+    def stage_group(self, name: str) -> Group | None:
+        """The control group of that name, where this machine can hold processes by one."""
+        return self._limits.groups.group(name) if self._limits.groups else None
 
     @property
     def warnings(self) -> list[str]:
