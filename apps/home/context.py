@@ -40,6 +40,7 @@ PLACES = (
     Place("Modules", "catalog:list", "package", group="Platform", who="platform", apps=("catalog",)),
     Place("Variable sets", "variable_sets:list", "key", group="Platform", who="everything", apps=("variable_sets",)),
     Place("Python environments", "runtimes:list", "cube", group="Platform", who="platform", apps=("runtimes",)),
+    Place("Policies", "policies:list", "adjustments", group="Platform", who="everything", apps=("policies",)),
     Place("Audit", "audit:events", "shield-check", "u", group="Platform", who="everything", apps=("audit",)),
 )
 
