@@ -82,8 +82,9 @@ def test_from_the_click_to_jupyterlab_and_back(portal: Portal, browser: Browser)
     token = portal.token("dana")
     page = sign_in(browser, portal, "dana")
 
-    # Two clicks, no typing: with a single module there is nothing to choose.
+    # Three clicks, no typing.
     page.get_by_role("link", name="Launch").first.click()
+    page.get_by_role("heading", name="Notebook", exact=True).click()
     page.get_by_label("Open when ready").uncheck()
     page.locator("main").get_by_role("button", name="Launch").click()
     page.wait_for_url(re.compile(r"/environments/[0-9a-f-]{36}/"))
