@@ -16,3 +16,4 @@ class EnvironmentsConfig(AppConfig):
         register_cipher("environments.Environment", "inputs_cipher", "inputs of environments")
         register_cipher("environments.Environment", "secrets_cipher", "tokens of environments")
         register_cipher("environments.Environment", "settled_cipher", "inputs from before an update")
+        register_cipher("environments.Rollout", "inputs_cipher", "values given for a rollout")

@@ -6,6 +6,7 @@
 * A manager may stop environments of the team: it frees what the team pays for and loses nothing. Destroying a
   member's files is not a manager's decision.
 * Members of the team and auditors look.
+* Rollouts are a platform engineer's; auditors look at them.
 """
 
 from enum import StrEnum
@@ -79,3 +80,13 @@ def require(user: User, permission: EnvironmentPermission, environment: Environm
     """Raises `NotAllowed` (403), which says who may."""
     if not can(user, permission, environment):
         raise NotAllowed(WORDS.get(permission, f"Only the owner, {environment.owner.display_name}, can do this"))
+
+
+def may_roll_out(user: User) -> bool:
+    return user.is_active and user.is_platform_engineer
+
+
+def rollout_require(user: User) -> None:
+    """Raises `NotAllowed` (403)."""
+    if not may_roll_out(user):
+        raise NotAllowed("Only a platform engineer can roll versions out")

@@ -1,15 +1,18 @@
 """Stop times and idle probes. Beat runs them; running one twice, late or not at all for a while does no harm."""
 
 import logging
+from uuid import UUID
 
 from celery import shared_task
 
 from apps.core.clock import database_now
 from apps.core.exceptions import Conflict
 from apps.environments.gateway import kernels_ask
+from apps.environments.rollout_selectors import rollouts_going_on
 from apps.environments.selectors import environments_with_kernels
 from apps.environments.services import environment_warn, environments_due, kernels_record
 from apps.environments.services.lifetime import environment_expire, environments_to_warn
+from apps.environments.services.rollouts import rollout_advance
 
 log = logging.getLogger(__name__)
 AT_ONCE = 100
@@ -39,3 +42,16 @@ def kernels_look() -> None:
         since = min(before, busy_since) if before and busy_since else busy_since
         if since != before:
             kernels_record(environment_id=environment_id, busy_since=since)
+
+
+@shared_task
+def rollout_wake(rollout_id: str) -> None:
+    """Move one rollout on; see `rollout_advance`."""
+    rollout_advance(rollout_id=UUID(rollout_id))
+
+
+@shared_task(expires=30)
+def rollouts_wake() -> None:
+    """Find again what the queue lost, and what only a wait has settled."""
+    for rollout_id in rollouts_going_on():
+        rollout_advance(rollout_id=rollout_id)

@@ -1,6 +1,17 @@
 from django.urls import path
 
-from apps.environments.views import acting, changes, detail, launching, listing, opening, settings, upgrading
+from apps.environments.views import (
+    acting,
+    changes,
+    detail,
+    launching,
+    listing,
+    opening,
+    rollout_acting,
+    rollouts,
+    settings,
+    upgrading,
+)
 
 app_name = "environments"
 
@@ -8,6 +19,15 @@ urlpatterns = [
     path("", listing.environments, name="list"),
     path("launch/", launching.launch, name="launch"),
     path("launch/<slug:module>/", launching.launch_module, name="launch_module"),
+    path("versions/<slug:module>/", rollouts.versions, name="versions"),
+    path("rollouts/", rollouts.rollouts, name="rollouts"),
+    path("rollouts/new/<slug:module>/", rollouts.rollout_new, name="rollout_new"),
+    path("rollouts/<uuid:pk>/", rollouts.rollout, name="rollout"),
+    path("rollouts/<uuid:pk>/part/", rollouts.rollout_fragment, name="rollout_fragment"),
+    path("rollouts/<uuid:pk>/continue/", rollout_acting.go_on, name="rollout_continue"),
+    path("rollouts/<uuid:pk>/stop/", rollout_acting.stop, name="rollout_stop"),
+    path("rollouts/<uuid:pk>/values/", rollout_acting.give, name="rollout_give"),
+    path("rollouts/<uuid:pk>/skip/<uuid:environment_id>/", rollout_acting.skip, name="rollout_skip"),
     path("open/<slug:slug>/", opening.open_slug, name="open_slug"),
     path("<uuid:pk>/", detail.detail, name="detail"),
     path("<uuid:pk>/row/", listing.row, name="row"),

@@ -116,6 +116,13 @@ AUDIT_WORDS = {
     "environments:environment:open": "opened",
     "environments:environment:extend": "moved the stop time of",
     "environments:environment:connect": "connected to",
+    "environments:rollout:start": "began to roll out",
+    "environments:rollout:continue": "continued the rollout of",
+    "environments:rollout:pause": "paused the rollout of",
+    "environments:rollout:skip": "left an environment out of the rollout of",
+    "environments:rollout:give": "gave values for the rollout of",
+    "environments:rollout:stop": "stopped the rollout of",
+    "environments:rollout:finish": "finished the rollout of",
     **{
         f"environments:environment:{kind}-{status}": words
         for kind, outcomes in _OUTCOMES.items()

@@ -13,13 +13,14 @@ class EnvironmentFilter(django_filters.FilterSet):
     status = django_filters.MultipleChoiceFilter(choices=Environment.Status.choices, distinct=False)
     team = django_filters.CharFilter(field_name="team__slug")
     module = django_filters.CharFilter(field_name="module__slug")
+    version = django_filters.CharFilter(field_name="module_version__version", help_text="Of its module.")
     owner = django_filters.CharFilter(field_name="owner__username")
     name = django_filters.CharFilter(field_name="name")
     mine = django_filters.BooleanFilter(method="filter_mine", help_text="Only your own.")
 
     class Meta:
         model = Environment
-        fields = ("status", "team", "module", "owner", "name", "mine")
+        fields = ("status", "team", "module", "version", "owner", "name", "mine")
 
     def filter_mine(self, rows: QuerySet[Environment], name: str, value: bool) -> QuerySet[Environment]:
         return rows.filter(owner=self.request.user) if value else rows

@@ -3,6 +3,7 @@
 from apps.environments.observers.changes import change_observed
 from apps.environments.observers.context import log_observed, request_told, run_context
 from apps.environments.observers.machine_services import service_observed
+from apps.environments.observers.rollouts import rollout_observed
 from apps.environments.observers.runtimes import runtime_counts, runtime_deprecated, runtime_uses
 from apps.provisioning import registry
 from apps.runtimes.registry import register_users
@@ -10,6 +11,7 @@ from apps.runtimes.registry import register_users
 
 def register() -> None:
     registry.on_change(change_observed)
+    registry.on_change(rollout_observed)
     registry.on_service(service_observed)
     registry.on_log(log_observed)
     registry.context_for(run_context)

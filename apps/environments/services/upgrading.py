@@ -68,15 +68,18 @@ class Upgrade:
         return {**{n: v for n, v in self.known.items() if n not in asked}, **self.offer.fixed}
 
 
-def upgrade_look(*, environment: Environment, target: ModuleVersion) -> Upgrade:
-    """What is dropped, what stays and what is asked for. Raises `LaunchInvalid` for a version it cannot move to."""
+def upgrade_look(*, environment: Environment, target: ModuleVersion, offer: Offer | None = None) -> Upgrade:
+    """What is dropped, what stays and what is asked for. Raises `LaunchInvalid` for a version it cannot move to.
+
+    `offer` is what its team is offered of `target`, where it is known already.
+    """
     if target.module_id != environment.module_id:
         raise LaunchInvalid(errors={"version": ["This is not a version of the environment's module."]})
     if target.pk != environment.module_version_id and not target.is_launchable:
         word = target.get_status_display().lower()
         raise LaunchInvalid(errors={"version": [f"Version {target.version} is {word}. Choose one that is published."]})
     old, new = environment.module_version.parsed(), target.parsed()
-    offer = offer_for(version=target, team=environment.team, existing=declared_names(environment))
+    offer = offer or offer_for(version=target, team=environment.team, existing=declared_names(environment))
     present, before = inputs_plain(environment), set(declared_names(environment))
     names = {variable.name for variable in offer.interface.inputs} - offer.fixed.keys() - offer.given
     size = offer.interface.preset(environment.preset) if environment.preset else None
@@ -94,10 +97,16 @@ def upgrade_look(*, environment: Environment, target: ModuleVersion) -> Upgrade:
     return Upgrade(environment, target, offer, known, dropped, errors, appeared)
 
 
-def upgrade_values(upgrade: Upgrade, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """The values to run with. Raises `LaunchInvalid` with a message for each input that wants another one."""
+def upgrade_values(upgrade: Upgrade, inputs: Mapping[str, Any], *, only_asked: bool = False) -> dict[str, Any]:
+    """The values to run with; `only_asked` leaves alone what has a value that is right.
+
+    Raises `LaunchInvalid` with a message for each input that wants another one.
+    """
     secret = {variable.name for variable in upgrade.offer.interface.variables if variable.sensitive}
     given = {n: v for n, v in inputs.items() if not (n in secret and n in upgrade.known and v in (None, "", MASK, {}))}
+    if only_asked:
+        asked = {variable.name for variable in upgrade.asked}
+        given = {name: value for name, value in given.items() if name in asked}
     values, errors = upgrade.offer.clean({**upgrade.known, **given})
     if errors:
         raise LaunchInvalid(
@@ -132,6 +141,7 @@ def upgrade_begin(
     module_version: ModuleVersion | None = None,
     inputs: Mapping[str, Any] | None = None,
     reason: str = "",
+    only_asked: bool = False,
 ) -> Change | None:
     """As `environment_upgrade`; the change that does it, or None where it has that version already."""
     row = environment_updatable(environment, actor, P.UPGRADE)
@@ -141,7 +151,7 @@ def upgrade_begin(
     if target.pk == row.module_version_id:
         return None
     upgrade = upgrade_look(environment=row, target=target)
-    values = upgrade_values(upgrade, inputs or {})
+    values = upgrade_values(upgrade, inputs or {}, only_asked=only_asked)
     interface = upgrade.offer.interface
     preset = preset_named(interface, interface.preset(row.preset) if row.preset else None, values)
     verb = "Back" if upgrade.is_backward else "Upgrade"
