@@ -58,6 +58,8 @@ def launch_module(request: HttpRequest, module: str) -> HttpResponse:
         linked["runtime"] = _runtime(request.GET.get("runtime"), interface, runtimes)
     details = LaunchDetailsForm(user=user, limits=ttl_limits(version), runtimes=runtimes, initial=linked)
     inputs = inputs_form(offer, preset=size.name if size else None, initial=_linked_inputs(request, interface))
+    # A link that goes against the platform team's rules shows what they let be.
+    inputs.initial = offer.obeyed(inputs.initial)
     return _page(request, version, offer, details, inputs, size.name if size else "")
 
 
@@ -65,9 +67,7 @@ def _submit(request: HttpRequest, user: User, version: ModuleVersion) -> HttpRes
     offer = offer_for(version=version, team=_team(user, request.POST.get("team", "")))
     interface = offer.interface
     data = preset_follow(request.POST, interface)
-    details = LaunchDetailsForm(
-        data, user=user, limits=ttl_limits(version), runtimes=runtime_choices(interface)
-    )
+    details = LaunchDetailsForm(data, user=user, limits=ttl_limits(version), runtimes=runtime_choices(interface))
     inputs = inputs_form(offer, data, preset=_known(interface, data.get("preset", "")))
     # Both are validated, so that every mistake is shown at once.
     if all([details.is_valid(), inputs.is_valid()]):

@@ -65,6 +65,7 @@ def settings_context(
         context["presets"] = presets_shown(interface, chosen)
         context["shown_preset"] = chosen
         context["fixed"] = offer.fixed_shown()
+        context["broken"] = offer.broken(row.inputs)
         context["runtime_form"] = runtime or _runtime_form(row, interface)
     return context
 
