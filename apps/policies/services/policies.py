@@ -9,12 +9,15 @@ from django.db.models import Max
 
 from apps.accounts.models import Team, User
 from apps.audit.services import audit_record
+from apps.catalog.interface.manifest import TARGETS
 from apps.catalog.models import Module
 from apps.policies.exceptions import PolicyChanged, PolicyInvalid
 from apps.policies.models import Policy, PolicyVersion
 from apps.policies.permissions import PolicyPermission, require
 from apps.policies.rego_check import rego_problems
 
+# Addresses of the pages of policies.
+TAKEN = frozenset({"new", "inputs"})
 SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 S = Policy.Scope
 
@@ -33,6 +36,8 @@ class Scope:
         named = [name for name in ("team", "module", "target") if getattr(self, name)]
         if len(named) > 1:
             raise PolicyInvalid(errors={named[1]: [f"Name a {named[0]} or a {named[1]}, not both."]})
+        if self.target and self.target not in TARGETS:
+            raise PolicyInvalid(errors={"target": [f"There are: {', '.join(TARGETS)}."]})
         kind = S(named[0]) if named else S.EVERYBODY
         return {"scope": kind, "team": self.team, "module": self.module, "target": self.target}
 
@@ -45,6 +50,8 @@ def policy_create(
     errors = _title_errors(title) | _rego_errors(rego) | _note_errors(note)
     if not SLUG.fullmatch(slug) or len(slug) > 60:
         errors["slug"] = ["Use small letters, digits and single hyphens, at most 60."]
+    elif slug in TAKEN:
+        errors["slug"] = ["This name is taken by a page. Choose another one."]
     fields = (scope or Scope()).fields
     if errors:
         raise PolicyInvalid(errors=errors)
