@@ -113,8 +113,12 @@ def environment_get(*, user: User, environment_id: UUID) -> Environment | None:
 
 def environments_full(rows: QuerySet[Environment]) -> QuerySet[Environment]:
     return rows.select_related(
-        "team", "owner", "module", "module__latest_version", "module_version", "workspace", "workspace__machine"
-    ).defer("module_version__archive", "module__latest_version__archive", "module_version__readme")
+        "team", "owner", "module", "module__latest_version", "module_version", "workspace", "workspace__machine",
+        "runtime_version__runtime",
+    ).defer(
+        "module_version__archive", "module__latest_version__archive", "module_version__readme",
+        *(f"runtime_version__{name}" for name in ("lock", "requirements", "log")),
+    )  # fmt: skip
 
 
 def environments_list(

@@ -230,7 +230,7 @@ print("up", flush=True)
 RuntimeMaker(machine=machine, stopping=threading.Event()).look()
 """
     agent = subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, env={**os.environ}, cwd=settings.BASE_DIR, text=True
+        [sys.executable, "-c", code], stdout=subprocess.DEVNULL, env={**os.environ}, cwd=settings.BASE_DIR
     )
     try:
         deadline = time.monotonic() + 60
