@@ -28,6 +28,11 @@ class LaunchInvalid(InvalidInput):
     title = "Some fields need another value"
 
 
+class VersionRevoked(Conflict):
+    code = "environments:version-revoked"
+    title = "Its module version was revoked and is not started any more"
+
+
 class ConfirmationMissing(InvalidInput):
     code = "environments:confirm-name"
     title = "Type the name of the environment to destroy it and its files"

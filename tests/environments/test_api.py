@@ -298,4 +298,4 @@ def test_modules_and_their_versions(people: People, api: Callable[..., Client]) 
     assert client.get(f"{API}/modules/none/versions/").status_code == 404
     assert client.get(f"{API}/modules/none/").status_code == 404
     assert Client().get(f"{API}/modules/").status_code == 401
-    assert post(client, f"{API}/modules/", {}).status_code == 405
+    assert post(client, f"{API}/modules/", {}).status_code == 403

@@ -21,6 +21,9 @@ class EnvironmentSerializer(RowSerializer[Environment]):
     module = serializers.SlugRelatedField(slug_field="slug", read_only=True)
     version = serializers.CharField(source="module_version.version", read_only=True)
     inputs = serializers.DictField(read_only=True, help_text="Sensitive values are masked.")
+    version_status = serializers.CharField(
+        source="module_version.status", read_only=True, help_text="published, deprecated or revoked."
+    )
     outputs = serializers.SerializerMethodField(help_text="Outputs of the last apply; sensitive values are masked.")
     app_urls = serializers.SerializerMethodField(help_text="Address of each web application by its name.")
     active_change = serializers.SerializerMethodField(help_text="Id of the change that is going on, or null.")
@@ -33,8 +36,8 @@ class EnvironmentSerializer(RowSerializer[Environment]):
         model = Environment
         fields = (
             "id", "name", "slug", "status", "status_reason", "status_since", "failure", "team", "owner", "module",
-            "version", "runtime", "preset", "inputs", "outputs", "app_urls", "ttl_seconds", "expires_at",
-            "last_activity_at", "active_change", "created_at", "destroyed_at",
+            "version", "version_status", "runtime", "preset", "inputs", "outputs", "app_urls", "ttl_seconds",
+            "expires_at", "last_activity_at", "active_change", "created_at", "destroyed_at",
         )  # fmt: skip
         read_only_fields = fields
 

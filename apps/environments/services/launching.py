@@ -113,6 +113,9 @@ def _check(
     if message := _name_error(name):
         errors["name"] = [message]
     if not Membership.objects.filter(user=actor, team=team).exists():
+    if not version.is_launchable:
+        state = version.get_status_display().lower()
+        raise LaunchInvalid(errors={"version": [f"Version {version.version} is {state} and cannot be launched."]})
         errors["team"] = ["Choose a team you belong to."]
     offer = offer_for(version=version, team=team)
     interface = offer.interface

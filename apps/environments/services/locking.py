@@ -6,7 +6,7 @@ from django.db import transaction
 
 from apps.accounts.models import User
 from apps.audit.services import audit_record
-from apps.environments.exceptions import EnvironmentBusy
+from apps.environments.exceptions import EnvironmentBusy, VersionRevoked
 from apps.environments.models import Environment
 from apps.environments.permissions import EnvironmentPermission, require
 from apps.environments.services.values import terraform_values
@@ -16,6 +16,9 @@ from apps.provisioning.selectors import change_active
 from apps.provisioning.services import change_request
 
 BUSY_WORDS = {
+# Changes that bring something to run which did not.
+STARTING = (Change.Kind.CREATE, Change.Kind.START)
+BUILDING = (Change.Kind.CREATE, Change.Kind.START, Change.Kind.UPDATE)
     Change.Kind.CREATE: "It is still being built. Wait for it, or cancel the launch.",
     Change.Kind.UPDATE: "It is being changed just now. Wait for it, or cancel the change.",
     Change.Kind.STOP: "It is stopping just now. Wait for it, or cancel the change.",
@@ -87,6 +90,12 @@ def begin(
         after = {**after, "owner": environment.owner.username, "break_glass": actor.is_platform_engineer}
     audit_record(
         action=f"environments:environment:{kind}",
+    version = new.get("module_version") or environment.module_version
+    if kind in STARTING and not version.is_startable:
+        raise VersionRevoked(
+            f"{version.module.title} {version.version} was revoked: {version.status_reason}. "
+            "Upgrade to another version, then start it. Nothing was lost."
+        )
         actor=actor,
         target=environment,
         team_id=environment.team_id,

@@ -15,6 +15,7 @@ from apps.core.paging import page_of
 from apps.environments.models import Environment
 from apps.environments.permissions import managed_team_ids, permissions_of
 from apps.environments.selectors import DEFAULT_ORDERING, ORDERINGS, applications_of, environments_list
+from apps.environments.version_flags import version_flag
 from apps.environments.views.actions import environment_address, primary_action
 from apps.environments.views.presenting import stops_at
 from apps.environments.words import STATUS_WORDS, status_word
@@ -28,7 +29,9 @@ SCOPE_LABELS = {"mine": "Mine", "team": "My teams", "all": "All"}
 def environments(request: HttpRequest) -> HttpResponse:
     user: User = request.user  # type: ignore[assignment]
     asked = _asked(request)
-    rows = environments_list(user=user, **asked)
+    rows = environments_list(user=user, **{name: value for name, value in asked.items() if name != "version"})
+    if asked["version"]:
+        rows = rows.filter(module_version__version=asked["version"])
     page = page_of(rows, cursor=request.GET.get("cursor", ""), size=PAGE_SIZE)
     count = rows.order_by().count()
     managed = managed_team_ids(user)
@@ -41,7 +44,11 @@ def environments(request: HttpRequest) -> HttpResponse:
         "previous_url": _link(request, page.previous),
         "asked": asked,
         "ordering": asked["ordering"],
-        "hidden": {"scope": asked["scope"], "ordering": request.GET.get("ordering", "")},
+        "hidden": {
+            "scope": asked["scope"],
+            "version": asked["version"],
+            "ordering": request.GET.get("ordering", ""),
+        },
         "tabs": _scopes(request, user, asked["scope"]),
         "selects": _selects(user, asked),
         "chips": chips,
@@ -76,6 +83,7 @@ def _asked(request: HttpRequest) -> dict[str, str]:
         "scope": scope if scope in SCOPE_LABELS else default,
         "status": get.get("status", "") if get.get("status", "") in Environment.Status.values else "",
         "module": get.get("module", "")[:60],
+        "version": get.get("version", "")[:40],
         "team": get.get("team", "")[:40],
         "search": get.get("q", "").strip()[:200],
         "ordering": ordering if ordering in ORDERINGS else DEFAULT_ORDERING,
@@ -90,6 +98,7 @@ def _row(user: User, environment: Environment, managed: frozenset[UUID]) -> dict
     return {
         "environment": environment,
         "word": status_word(environment),
+        "version_word": version_flag(environment.module_version),
         "stops": stops_at(environment),
         "url": environment_address("detail", environment.pk),
         "fragment_url": environment_address("row", environment.pk),
@@ -144,6 +153,7 @@ def _chips(request: HttpRequest, asked: dict[str, str]) -> list[dict[str, str]]:
         ("search", "q", "Text"),
         ("status", "status", "Status"),
         ("module", "module", "Module"),
+        ("version", "version", "Version"),
         ("team", "team", "Team"),
     )
     return [

@@ -21,7 +21,15 @@ from apps.environments.permissions import permissions_of
 from apps.environments.runtime_choice import label_of
 from apps.environments.selectors import change_last, drift_found, files_would_be_lost
 from apps.environments.stopping import KEPT, lost_on_stop
-from apps.environments.views.actions import action_post, change_actions, menu_actions, primary_action, secondary_actions
+from apps.environments.version_flags import version_notice
+from apps.environments.views.actions import (
+    action_link,
+    action_post,
+    change_actions,
+    menu_actions,
+    primary_action,
+    secondary_actions,
+)
 from apps.environments.views.progress import progress_of
 from apps.environments.words import ISOLATION_WORDS, IsolationWord, status_word
 from apps.metering.selectors import usage_this_month
@@ -95,6 +103,7 @@ class EnvironmentPage:
     def overview(self) -> dict[str, Any]:
         """Progress while something goes on, otherwise the facts; and above them why something failed."""
         shown: dict[str, Any] = {"live": self.fragment("overview"), "environment": self.environment}
+        shown["version_notice"] = version_notice(self.environment)
         if self.active and self.active.kind != Change.Kind.REFRESH:
             progress = progress_of(self.environment, self.active)
             may_cancel = change_can(self.user, ChangePermission.CANCEL, self.active)
