@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.aws.ran import note
 from tests.aws.world import Account, TerraformRun, provider_mirrored
-
-needs_provider = pytest.mark.aws_provider
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -20,6 +19,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         reason = "terraform-provider-aws is in no filesystem mirror of this machine (SLIPWAY_TF_MIRROR names another)"
         for item in marked:
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(autouse=True)
+def noted(request: pytest.FixtureRequest) -> None:
+    if request.node.get_closest_marker("aws_provider"):
+        note(request.node.nodeid)
 
 
 @pytest.fixture(scope="session")

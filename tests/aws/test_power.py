@@ -76,8 +76,9 @@ def test_is_imported(account: Account, power: TerraformRun, notebook: str) -> No
     power("import", "-no-color", "slipway_sagemaker_power.this", notebook)
     assert "No changes" in power.plan()
     assert power.state()["slipway_sagemaker_power.this"]["id"] == f"{REGION}/{notebook}"
+    power("state", "rm", "slipway_sagemaker_power.this")
     refused = power("import", "-no-color", "slipway_sagemaker_power.this", "none", code=1)
-    assert "already managed" in refused
+    assert "There is no such notebook instance" in refused
 
 
 def test_a_notebook_that_is_gone_is_planned_again_and_named(account: Account, terraform: TerraformRun) -> None:

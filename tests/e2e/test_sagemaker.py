@@ -1,0 +1,125 @@
+"""A SageMaker notebook from the page: the real AWS provider in the agent's sandbox, an AWS account of moto's."""
+
+import re
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, Route, expect
+
+from tests.aws.ran import note
+from tests.aws.world import Account, provider_mirrored
+from tests.e2e.conftest import Portal, sign_in
+
+SLUG = "aws-sagemaker-notebook"
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("portal"), pytest.mark.timeout(600), pytest.mark.aws_provider]
+SLOW = 180_000
+
+
+@pytest.fixture(scope="module")
+def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Account]:
+    if not provider_mirrored(tmp_path_factory.mktemp("none")):
+        pytest.skip(
+            "terraform-provider-aws is in no filesystem mirror of this machine (SLIPWAY_TF_MIRROR names another)"
+        )
+    started = Account(tmp_path_factory.mktemp("aws"))
+    started.start()
+    yield started
+    started.stop()
+
+
+def variable_set(portal: Portal, account: Account) -> None:
+    """What the platform engineer sets up, once: credentials, region, role, network, key, cost centre."""
+    token = portal.token("pete")
+    asked = {"name": f"AWS {uuid.uuid4().hex[:6]}", "target": "aws", "module": SLUG}
+    status, made = portal.call("POST", "api/v1/variable-sets/", asked, token)
+    assert status == 201, made
+    url = f"api/v1/variable-sets/{made['id']}/variables/"
+    for name, value in account.environment.items():
+        given = {"name": name, "kind": "environment", "value": value, "sensitive": "KEY" in name}
+        status, answer = portal.call("POST", url, given, token)
+        assert status == 201, answer
+    for name, value in account.platform_notebook.items():
+        given = {"name": name, "kind": "terraform", "value": value, "sensitive": False}
+        status, answer = portal.call("POST", url, given, token)
+        assert status == 201, answer
+
+
+def test_a_sagemaker_notebook_from_the_page(portal: Portal, browser: Browser, account: Account) -> None:
+    note("tests/e2e/test_sagemaker.py::test_a_sagemaker_notebook_from_the_page")
+    variable_set(portal, account)
+    token = portal.token("dana")
+    page = sign_in(browser, portal, "dana")
+    sagemaker = account.client("sagemaker")
+
+    # Launched without being asked for anything that is the platform's.
+    page.goto(f"{portal.url}launch/{SLUG}/")
+    form = page.locator("main form").first
+    asked = form.locator("input, select, textarea").evaluate_all("all => all.map(one => one.name)")
+    assert not {name for name in asked if re.search(r"role|kms|subnet|security_group|cost_centre|tags", name)}, asked
+    name = f"study {uuid.uuid4().hex[:4]}"
+    page.get_by_label("Name", exact=True).fill(name)
+    form.get_by_role("button", name="Launch").click()
+    page.wait_for_url(re.compile(r"/environments/[0-9a-f-]{36}/"))
+    environment_id = re.search(r"[0-9a-f-]{36}", page.url)[0]  # type: ignore[index]
+    expect(page.get_by_role("link", name="Open JupyterLab").first).to_be_visible(timeout=SLOW)
+    environment = portal.get(f"api/v1/environments/{environment_id}/", token)[1]
+    notebook = f"slipway-{environment['slug']}"
+    made = sagemaker.describe_notebook_instance(NotebookInstanceName=notebook)
+    assert made["NotebookInstanceStatus"] == "InService"
+    tags = {tag["Key"]: tag["Value"] for tag in sagemaker.list_tags(ResourceArn=made["NotebookInstanceArn"])["Tags"]}
+    assert (tags["slipway:environment"], tags["slipway:user"], tags["slipway:team"]) == (
+        environment_id,
+        "dana",
+        environment["team"],
+    )
+    assert tags["cost-centre"] == "cc-4711"
+
+    # Opened at its own address, outside the portal, and that is in the audit log.
+    seen: list[str] = []
+
+    def answer(route: Route) -> None:
+        seen.append(route.request.url)
+        route.fulfill(body="AWS asks to sign in")
+
+    page.context.route("https://*.console.aws.amazon.com/**", answer)
+    with page.context.expect_page() as opened:
+        page.get_by_role("link", name="Open JupyterLab").first.click()
+    opened.value.wait_for_url(re.compile(rf".*openNotebook/{re.escape(notebook)}\?view=lab"))
+    assert seen[0].startswith("https://us-east-1.console.aws.amazon.com/sagemaker/home")
+    opened.value.close()
+    page.bring_to_front()
+
+    # Stopped and started.
+    page.get_by_role("button", name="Stop").first.click()
+    expect(page.get_by_text("Stopped, files kept").first).to_be_visible(timeout=SLOW)
+    assert account.status(notebook) == "Stopped"
+    page.get_by_role("button", name="Start").first.click()
+    expect(page.get_by_role("link", name="Open JupyterLab").first).to_be_visible(timeout=SLOW)
+    assert account.status(notebook) == "InService"
+    _stopped_by_itself(page, portal, account, environment_id, notebook)
+
+    # Destroyed; nothing of it is left in the account, and no secret in the log.
+    page.goto(f"{portal.url}environments/{environment_id}/destroy/")
+    page.locator("main input[name=confirm]").fill(name)
+    page.locator("main form:has(input[name=confirm]) button[type=submit]").click()
+    expect(page.get_by_text("Destroyed").first).to_be_visible(timeout=SLOW)
+    assert sagemaker.list_notebook_instances(NameContains=notebook)["NotebookInstances"] == []
+    assert sagemaker.list_notebook_instance_lifecycle_configs()["NotebookInstanceLifecycleConfigs"] == []
+    for file in (Path(portal.data) / "logs").rglob("*"):
+        if file.is_file():
+            assert account.environment["AWS_SECRET_ACCESS_KEY"].encode() not in file.read_bytes(), file
+
+
+def _stopped_by_itself(page: Page, portal: Portal, account: Account, environment_id: str, notebook: str) -> None:
+    """Idle stop: seen by a check, said on the page, started again by the same button."""
+    account.client("sagemaker").stop_notebook_instance(NotebookInstanceName=notebook)
+    account.settled(notebook)
+    token = portal.token("dana")
+    status, told = portal.call("POST", f"api/v1/environments/{environment_id}/refresh/", {}, token)
+    assert status in (200, 202), told
+    expect(page.get_by_text("Stopped, files kept").first).to_be_visible(timeout=SLOW)
+    page.get_by_role("button", name="Start").first.click()
+    expect(page.get_by_role("link", name="Open JupyterLab").first).to_be_visible(timeout=SLOW)
+    assert account.status(notebook) == "InService"
