@@ -76,7 +76,7 @@ def _version(package: str) -> str | None:
 def _needed(package: str, title: str) -> None:
     if _version(package) is None:
         raise ClusterError(
-            f"{title} is not installed in this environment. Choose a runtime that has it in Settings of its page."
+            f"{title} is not installed here. In Settings of this environment's page, choose a Python environment with it."
         )
 
 

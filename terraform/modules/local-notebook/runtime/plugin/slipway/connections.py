@@ -23,7 +23,7 @@ def clusters(kind: str = "") -> list[dict[str, Any]]:
 
 
 def connection(kind: str, name: str) -> dict[str, Any]:
-    """What connects to the cluster of that name (or slug, or id). Raises `ClusterError` with the reason and the cure."""
+    """What connects to the cluster of that name (or slug, or id). Raises `ClusterError`: the reason and the cure."""
     found = _chosen(kind, name, clusters(kind))
     if found["status"] != "running":
         words = str(found["status_words"]).lower()
@@ -82,7 +82,7 @@ def _ask(path: str) -> dict[str, Any]:
             "This environment does not know where Slipway is: SLIPWAY_URL and SLIPWAY_TOKEN are not set. They are in "
             "notebooks of version 1.2.0 or later: upgrade this one on its page."
         )
-    request = urllib.request.Request(
+    request = urllib.request.Request(  # noqa: S310 - the address is Slipway's own
         f"{address.rstrip('/')}/api/v1/{path}",
         headers={"Authorization": f"Bearer {token}", "Accept": "application/json"},
     )
