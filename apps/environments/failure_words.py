@@ -119,6 +119,9 @@ CANCELLED = {
 }
 
 
+DENIED = "policies:denied"
+
+
 def _refusal_words(change: Change) -> FailureWords:
     """Which rule said no, what it said and what to do: a refusal never stands without them."""
     denied = [one for one in change.findings if one["effect"] == "deny"]
@@ -132,10 +135,31 @@ def _refusal_words(change: Change) -> FailureWords:
     return FailureWords(what[:300] + more, first["cure"][:180])
 
 
+EFFECTS = {
+    "deny": ("bad", "Denied"),
+    "warn": ("warn", "Warning"),
+    "require_approval": ("warn", "Would ask for approval"),
+}
+
+
+def findings_shown(change: Change) -> list[dict[str, str]]:
+    """What policies said of its plan, with the word and tone of each effect."""
+    found = []
+    for one in change.findings:
+        tone, word = EFFECTS.get(one["effect"], ("neutral", one["effect"]))
+        found.append({**one, "tone": tone, "word": word})
+    return found
+
+
+def diagnostic_label(change: Change) -> str:
+    """Whose words the details of its failure are."""
+    return "What the policies said" if change.failure_code == DENIED else "What Terraform said"
+
+
 def failure_words(change: Change) -> FailureWords:
     """The words for a change that failed or was cancelled on its way."""
     if change.status == Change.Status.CANCELLED:
         return CANCELLED.get(Change.Kind(change.kind), FailureWords("It was cancelled.", ""))
-    if change.failure_code == "policies:denied":
+    if change.failure_code == DENIED:
         return _refusal_words(change)
     return BY_CODE.get(change.failure_code, OTHERWISE)

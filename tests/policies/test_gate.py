@@ -69,3 +69,46 @@ def test_a_denied_launch_can_be_changed_and_tried_again(people: "People", tmp_pa
         assert environment.inputs["message"] == "quiet"
         assert "as it was" in environment.status_reason
         destroy(environment, people.dana, tmp_path)
+
+
+def test_rules_switched_on_while_a_plan_waits_are_asked_before_it_is_applied(people: "People", tmp_path: Path) -> None:
+    """And what ends an environment is never denied."""
+    from apps.environments.services import environment_stop, environment_update
+    from apps.policies.services import policy_version_write
+    from apps.provisioning.services import change_approve
+    from tests.factories import change_of
+    from tests.faults.one_agent import agent_running, destroy, quick_launch, settled
+
+    with agent_running(tmp_path):
+        environment = quick_launch(people)
+        assert settled(environment) == "running"
+        # Another length of its end replaces a resource, which waits for a click.
+        environment_update(environment=environment, actor=people.dana, inputs={"destroy_s": 1})
+        assert settled(environment) == "awaiting_approval"
+        deny_all = 'package slipway\n\ndeny contains {"rule": "nothing", "msg": "Nothing goes.", "cure": "Wait."}\n'
+        made = policy(people, deny_all, slug="freeze")
+        change = change_of(environment)
+        change_approve(change=change, actor=people.dana, plan_hash=change.plan_hash)
+        assert settled(environment) == "running"
+        change = change_of(environment)
+        assert (change.status, change.failure_code, change.applying_at) == ("failed", "policies:denied", None)
+        assert environment.inputs.get("destroy_s", 0) == 0
+
+        # Errors only at a plan: the check of a new version knows no resources.
+        policy_version_write(
+            actor=people.pete,
+            policy=made,
+            rego='package slipway\n\ndeny contains "x" if {\n\tsome c in input.plan.resource_changes\n\tto_number(c.type)\n}\n',
+        )
+        environment_update(environment=environment, actor=people.dana, inputs={"message": "other"})
+        assert settled(environment) == "running"
+        change = change_of(environment)
+        assert (change.status, change.findings[0]["rule"]) == ("failed", "cannot-be-evaluated")
+        assert "could not be checked" in environment.status_reason
+        told = list(people.pete.notification_set.values_list("text", flat=True))
+        assert any("Policy “Freeze” cannot be evaluated" in text for text in told), told
+
+        environment_stop(environment=environment, actor=people.dana)
+        assert settled(environment) == "stopped"
+        assert [one["effect"] for one in change_of(environment).findings] == ["warn"]
+        destroy(environment, people.dana, tmp_path)

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 from apps.core.exceptions import Conflict
 from apps.core.templatetags.portal_ui import duration, elapsed
 from apps.core.templatetags.portal_ui import time as time_tag
-from apps.environments.failure_words import failure_words
+from apps.environments.failure_words import diagnostic_label, failure_words, findings_shown
 from apps.environments.models import Environment
 from apps.environments.selectors import losses_shown, plan_shown
 from apps.environments.views.actions import change_actions
@@ -79,10 +79,11 @@ def _context(
             "title": words.what,
             "text": words.do,
             "diagnostic": row.failure_detail or row.failure_summary,
-            "diagnostic_label": "What Terraform said",
+            "diagnostic_label": diagnostic_label(row),
         }
         if words
         else None,
+        "findings": findings_shown(row),
         "facts": _facts(row),
     }
     if with_log:

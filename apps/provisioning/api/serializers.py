@@ -21,13 +21,19 @@ class ChangeSerializer(RowSerializer[Change]):
         child=serializers.DictField(), read_only=True, help_text="Existing things to take over: {to, id}."
     )
 
+    findings = serializers.ListField(
+        child=serializers.DictField(),
+        read_only=True,
+        help_text="What policies said of its plan: {policy, rule, effect, message, cure, address}.",
+    )
+
     class Meta:
         model = Change
         fields = (
             "id", "environment", "environment_name", "kind", "status", "reason", "module", "version", "requested_by",
             "step", "steps_done", "steps_total", "plan_hash", "approved_by", "approved_at", "engine", "engine_version",
             "failure", "correlation_id", "cancel_requested_at", "created_at", "planning_at", "planned_at",
-            "applying_at", "finished_at", "imports",
+            "applying_at", "finished_at", "imports", "findings",
         )  # fmt: skip
         read_only_fields = fields
 
