@@ -164,10 +164,16 @@ class _Counted(io.RawIOBase):
 
 
 def _tar_files(archive: IO[bytes], unpacking: _Unpacking) -> Iterator[tuple[str, IO[bytes]]]:
-    with (
-        gzip.GzipFile(fileobj=archive) as unzipped,
-        tarfile.open(fileobj=_Counted(cast("IO[bytes]", unzipped), unpacking), mode="r|", errorlevel=2) as tar,
-    ):
+    with gzip.GzipFile(fileobj=archive) as unzipped:
+        counted = _Counted(cast("IO[bytes]", unzipped), unpacking)
+        yield from _members(counted, unpacking)
+        # To its end, where the checksum is: an archive that was cut off there is not whole.
+        while counted.read(BLOCK):
+            pass
+
+
+def _members(counted: "_Counted", unpacking: _Unpacking) -> Iterator[tuple[str, IO[bytes]]]:
+    with tarfile.open(fileobj=counted, mode="r|", errorlevel=2) as tar:
         for member in tar:
             unpacking.count()
             if member.isdir():
