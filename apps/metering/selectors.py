@@ -24,8 +24,10 @@ COLUMNS = {
 }
 FIELDS = {"day": "day", "team": "team_id", "user": "user_id", "environment": "environment_id", "kind": "kind"}
 
-# What runs is counted as far as it was seen to run; everything else exists until it is known to be gone.
-END = "COALESCE(i.ended_at, CASE WHEN i.state = 'running' THEN i.seen_at ELSE %(now)s END)"
+# A process that runs is counted as far as it was seen to run; everything else, a cloud's machine too, is there until it
+# is known to be gone.
+END = """COALESCE(i.ended_at, CASE WHEN i.state = 'running' AND i.run_started_at IS NOT NULL THEN i.seen_at
+                                  ELSE %(now)s END)"""
 SECONDS = "GREATEST(0, EXTRACT(EPOCH FROM LEAST({end}, {until}) - GREATEST(i.started_at, {since})))"
 ACTIVE = "(i.state <> 'stopped')::int"
 SUMS = f"""
@@ -117,7 +119,8 @@ def resources_used(*, workspace_id: UUID, start: datetime, end: datetime) -> lis
     rows = ResourceInterval.objects.filter(workspace_id=workspace_id).during(start, end).select_related("resource")
     found = []
     for row in rows.order_by("started_at", "id"):
-        last = row.ended_at or (row.seen_at if row.state == ResourceInterval.State.RUNNING else now)
+        watched = row.state == ResourceInterval.State.RUNNING and row.run_started_at is not None
+        last = row.ended_at or (row.seen_at if watched else now)
         begin, until = max(row.started_at, start), min(last, end)
         if until > begin:
             found.append(ResourceUse(row, begin, until))

@@ -19,7 +19,14 @@ from django.utils import timezone
 from apps.core.crypto import decrypt
 from apps.metering.models import MeteredResource, ResourceInterval, WorkspaceMeter
 from apps.metering.sizes import Found, resources_found
-from apps.metering.timeline import interval_begin, interval_end, interval_hand_over, interval_resize, interval_run
+from apps.metering.timeline import (
+    interval_begin,
+    interval_end,
+    interval_hand_over,
+    interval_resize,
+    interval_run,
+    state_of,
+)
 from apps.provisioning.models import LogLine, ServiceStatus, StateVersion, Workspace
 
 log = logging.getLogger(__name__)
@@ -109,8 +116,9 @@ def _state_meter(workspace: Workspace, version: StateVersion, found: dict[str, F
             _end(row, services, at=times.get((address, "Destruction"), version.created_at), now=now)
     for address, resource in found.items():
         if address in present:
+            # What stops and starts it may be another resource: then the state's own time is near enough.
             at = times.get((address, "Modifications"), version.created_at)
-            interval_resize(present[address], size=resource.size, at=at, now=now)
+            interval_resize(present[address], size=resource.size, at=at, now=now, state=state_of(resource))
             continue
         status = services.get(resource.service) if resource.service else None
         interval_begin(

@@ -38,7 +38,7 @@ def interval_begin(
     if free and begin < free:
         begin = free
     run = _clamp(run_started_at, begin, now) if run_started_at else None
-    state = S.STOPPED if found.kind == MeteredResource.Kind.SERVICE else S.PRESENT
+    state = S.STOPPED if found.kind == MeteredResource.Kind.SERVICE else state_of(found) or S.PRESENT
     row = ResourceInterval(
         resource=resource,
         workspace=workspace,
@@ -54,9 +54,19 @@ def interval_begin(
         _split(row, at=run, now=now, state=S.RUNNING, run_started_at=run_started_at)
 
 
-def interval_resize(row: ResourceInterval, *, size: Size, at: datetime, now: datetime) -> None:
-    """From `at` it has this size; nothing happens where it has it already."""
-    changed = {name: value for name, value in asdict(size).items() if getattr(row, name) != value}
+def state_of(found: Found) -> str | None:
+    """What a state says of a cloud's machine; None where it says nothing, and of services, which are watched."""
+    if found.running is None or found.kind == MeteredResource.Kind.SERVICE:
+        return None
+    return S.RUNNING if found.running else S.STOPPED
+
+
+def interval_resize(
+    row: ResourceInterval, *, size: Size, at: datetime, now: datetime, state: str | None = None
+) -> None:
+    """From `at` it has this size, and this state where one is given; nothing happens where it has them already."""
+    wanted = {**asdict(size), **({"state": state} if state else {})}
+    changed = {name: value for name, value in wanted.items() if getattr(row, name) != value}
     if changed:
         _split(row, at=_moment(row, at, now), now=now, **changed)
 

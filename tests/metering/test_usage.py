@@ -30,6 +30,7 @@ def interval(workspace: Workspace, start: float, end: float | None, **over: Any)
         "disk_bytes": None,
         "gpu_count": 1,
         "started_at": at(start),
+        "run_started_at": at(start),
         "ended_at": None if end is None else at(end),
         "seen_at": at(end if end is not None else start),
         **over,
