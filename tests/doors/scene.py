@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from django.contrib.auth.tokens import default_token_generator
@@ -13,9 +14,12 @@ from apps.accounts.models import ApiToken, Membership, User
 from apps.accounts.services import token_create, token_create_for_environment
 from apps.audit.models import AuditEvent
 from apps.catalog.models import ModuleRetrieval, ModuleSource
+from apps.catalog.services import module_register
+from apps.core.crypto import encrypt_json
 from apps.environments.models import Environment
 from apps.environments.services import environment_stop, environment_update
 from apps.notifications.models import Notification
+from apps.provisioning.models import Workspace
 from apps.variable_sets.models import SetVariable
 from apps.variable_sets.services import variable_set_create, variable_set_value
 from tests.cast import PASSWORD, cast_make
@@ -51,6 +55,7 @@ class Scene:
     event: AuditEvent  # of dana in her team
     variable: SetVariable  # of a set of her team's
     secrets: dict[str, str] = field(default_factory=dict)
+    cluster: Environment | None = None  # dana's; nothing listens where it is said to be
 
     @property
     def persons(self) -> dict[str, User]:
@@ -90,6 +95,7 @@ def scene_make() -> Scene:
     event = AuditEvent.objects.filter(team_id=people.vision.pk, actor=people.dana).latest("id")
     variable = variable_make(people)
     scene = Scene(people, theo, gone, running, stopped, failed, waiting, membership, token, message, event, variable)
+    scene.cluster = cluster_make(people)
     _secrets_make(scene)
     theo.set_password(PASSWORD)
     theo.save(update_fields=["password"])
@@ -101,6 +107,14 @@ def scene_make() -> Scene:
 def variable_make(people: People) -> SetVariable:
     row = variable_set_create(actor=people.mira, name="Vision cloud", team=people.vision, target="local")
     return variable_set_value(variable_set=row, actor=people.mira, name="KEY", kind="environment", value="a-secret-one")
+
+
+def cluster_make(people: People) -> Environment:
+    module = Path(__file__).parents[2] / "terraform" / "modules" / "local-dask-cluster"
+    cluster = environment_running(people, name="cluster", module_version=module_register(path=module, actor=None))
+    outputs = {"address": {"value": "127.0.0.1:1"}, "secret": {"value": "a-clusters-secret"}}
+    Workspace.objects.filter(pk=cluster.pk).update(outputs=encrypt_json(outputs))
+    return cluster
 
 
 def later() -> Any:
@@ -129,7 +143,8 @@ def _environment_for(scene: Scene, route: Route) -> Environment:
     if "change_id" in route.names:
         return scene.waiting
     verb = route.template.rstrip("/").rpartition("/")[2]
-    return {"start": scene.stopped, "retry": scene.failed}.get(verb, scene.running)
+    chosen = {"start": scene.stopped, "retry": scene.failed, "connection": scene.cluster}
+    return chosen.get(verb, scene.running)
 
 
 def values_for(scene: Scene, route: Route) -> dict[str, str]:
