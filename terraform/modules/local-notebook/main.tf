@@ -72,6 +72,7 @@ resource "slipway_service" "jupyterlab" {
 
   cpu       = var.cpu
   memory_mb = floor(var.memory_gb * 1024)
+  gpus      = var.gpus
 
   # What Slipway sets comes last, so that nothing a person enters can take its place.
   environment = merge(var.environment_variables, {

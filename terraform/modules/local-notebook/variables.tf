@@ -67,6 +67,18 @@ variable "memory_gb" {
   }
 }
 
+variable "gpus" {
+  description = "GPUs the notebook has to itself while it runs."
+  type        = number
+  default     = 0
+  nullable    = false
+
+  validation {
+    condition     = var.gpus >= 0 && var.gpus <= 16 && floor(var.gpus) == var.gpus
+    error_message = "Choose a whole number of GPUs between 0 and 16."
+  }
+}
+
 variable "repository" {
   description = "Git address, cloned into your files when the notebook first starts."
   type        = string

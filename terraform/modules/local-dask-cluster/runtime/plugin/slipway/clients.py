@@ -76,7 +76,7 @@ def _version(package: str) -> str | None:
 def _needed(package: str, title: str) -> None:
     if _version(package) is None:
         raise ClusterError(
-            f"{title} is not installed here. In Settings of this environment's page, choose a Python environment with it."
+            f"{title} is not installed here. In Settings on this environment's page, choose Python packages with it."
         )
 
 

