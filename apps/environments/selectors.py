@@ -9,6 +9,7 @@ from django.db.models import F, Prefetch, Q, QuerySet
 
 from apps.accounts.models import User
 from apps.audit.models import AuditEvent
+from apps.catalog.interface.difference import interface_difference
 from apps.catalog.interface.model import Application
 from apps.catalog.models import ModuleVersion
 from apps.core.templatetags.portal_ui import bytes_size
@@ -275,14 +276,5 @@ def versions_between(old: ModuleVersion, new: ModuleVersion) -> list[ModuleVersi
 
 
 def difference_sentences(old: ModuleVersion, new: ModuleVersion) -> list[str]:
-    """What is different between the interfaces of two versions, in words."""
-    before = {variable.name: variable for variable in old.parsed().variables if not variable.reserved}
-    after = {variable.name: variable for variable in new.parsed().variables if not variable.reserved}
-    told = [f"“{after[name].label}” is new." for name in after if name not in before]
-    told += [f"“{before[name].label}” is gone." for name in before if name not in after]
-    for name in after.keys() & before.keys():
-        if after[name].type != before[name].type:
-            told.append(f"“{after[name].label}” is now {after[name].type}, was {before[name].type}.")
-        elif after[name].required and not before[name].required:
-            told.append(f"“{after[name].label}” has to be given now.")
-    return told
+    """What is different between the interfaces of two versions, in words; what breaks something first."""
+    return [sentence for sentence, _ in interface_difference(old.parsed(), new.parsed()).sentences]

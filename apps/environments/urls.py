@@ -10,6 +10,7 @@ from apps.environments.views import (
     rollout_acting,
     rollouts,
     settings,
+    taking_over,
     upgrading,
 )
 
@@ -46,6 +47,7 @@ urlpatterns = [
     path("<uuid:pk>/refresh/", acting.refresh, name="refresh"),
     path("<uuid:pk>/reconcile/", acting.reconcile, name="reconcile"),
     path("<uuid:pk>/upgrade/", upgrading.upgrade, name="upgrade"),
+    path("<uuid:pk>/take-over/", taking_over.take_over, name="take_over"),
     path("<uuid:pk>/update/", settings.update, name="update"),
     path("<uuid:pk>/destroy/", acting.destroy, name="destroy"),
     path("<uuid:pk>/changes/<uuid:change_id>/", changes.change, name="change"),

@@ -13,6 +13,7 @@ from apps.environments.models import Environment
 from apps.environments.selectors import applications_of, difference_sentences, outputs_shown
 from apps.environments.services.upgrading import Upgrade
 from apps.environments.services.values import app_url
+from apps.provisioning.imports import LONGEST_ADDRESS, LONGEST_ID, MOST
 
 
 class EnvironmentSerializer(RowSerializer[Environment]):
@@ -20,10 +21,10 @@ class EnvironmentSerializer(RowSerializer[Environment]):
     owner = serializers.SlugRelatedField(slug_field="username", read_only=True)
     module = serializers.SlugRelatedField(slug_field="slug", read_only=True)
     version = serializers.CharField(source="module_version.version", read_only=True)
-    inputs = serializers.DictField(read_only=True, help_text="Sensitive values are masked.")
     version_status = serializers.CharField(
         source="module_version.status", read_only=True, help_text="published, deprecated or revoked."
     )
+    inputs = serializers.DictField(read_only=True, help_text="Sensitive values are masked.")
     outputs = serializers.SerializerMethodField(help_text="Outputs of the last apply; sensitive values are masked.")
     app_urls = serializers.SerializerMethodField(help_text="Address of each web application by its name.")
     active_change = serializers.SerializerMethodField(help_text="Id of the change that is going on, or null.")
@@ -69,6 +70,17 @@ class RuntimeNameField(serializers.CharField):
         super().__init__(max_length=80, required=False, allow_blank=True, allow_null=True, **kwargs)
 
 
+class ImportSerializer(serializers.Serializer[Any]):
+    """Something that exists: the address it gets, and what its provider knows it by."""
+
+    to = serializers.CharField(max_length=LONGEST_ADDRESS, help_text="Address of a resource: aws_s3_bucket.data")
+    id = serializers.CharField(max_length=LONGEST_ID)
+
+
+class TakeOverSerializer(serializers.Serializer[Any]):
+    imports = ImportSerializer(many=True, max_length=MOST)
+
+
 class EnvironmentCreateSerializer(serializers.Serializer[Any]):
     """A wish; whether it can be granted is the service's affair, which names the same fields."""
 
@@ -80,6 +92,9 @@ class EnvironmentCreateSerializer(serializers.Serializer[Any]):
     inputs = InputsField(required=False, default=dict)
     ttl = LengthOfTimeField(required=False, allow_null=True, help_text="Seconds, or for example 8h.")
     runtime = RuntimeNameField(help_text='A Python environment, "slug" or "slug@3"; "": the module\'s own.')
+    imports = ImportSerializer(
+        many=True, required=False, max_length=MOST, help_text="Existing things to take over; the plan then waits."
+    )
 
 
 class ReasonSerializer(serializers.Serializer[Any]):

@@ -23,6 +23,7 @@ from apps.environments.api.serializers import (
     EnvironmentSerializer,
     ExtendSerializer,
     ReasonSerializer,
+    TakeOverSerializer,
     UpdateSerializer,
     UpgradeLookSerializer,
     UpgradeSerializer,
@@ -32,6 +33,7 @@ from apps.environments.permissions import EnvironmentPermission as P
 from apps.environments.permissions import require
 from apps.environments.selectors import versions_once
 from apps.environments.services.upgrading import upgrade_look
+from apps.provisioning.imports import Import
 from apps.provisioning.models import Change
 
 # What a list shows and is ordered by: of 200 rows, reading the other columns costs as much as showing these.
@@ -111,6 +113,7 @@ class EnvironmentViewSet(
             inputs=asked["inputs"],
             ttl_seconds=asked.get("ttl"),
             runtime=asked.get("runtime"),
+            imports=[Import(**row) for row in asked.get("imports", ())],
         )
         return self._answer(environment, 201)
 
@@ -166,6 +169,13 @@ class EnvironmentViewSet(
         environment = self._permitted(P.UPGRADE)
         version = _target(environment, request.query_params.get("version", "")[:40])
         return Response(UpgradeLookSerializer(upgrade_look(environment=environment, target=version)).data)
+
+    @extend_schema(summary="Plan to take over what exists", request=TakeOverSerializer, responses=ANSWERS)
+    @action(detail=True, methods=["post"], url_path="take-over", url_name="take-over")
+    def take_over(self, request: Request, pk: str = "") -> Response:
+        environment = self._permitted(P.TAKE_OVER)
+        rows = [Import(**row) for row in self._read(request, TakeOverSerializer)["imports"]]
+        return self._do(services.environment_take_over, environment, imports=rows)
 
     @extend_schema(summary="Check for changes made outside Slipway", request=None, responses=ANSWERS)
     @action(detail=True, methods=["post"])

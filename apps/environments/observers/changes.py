@@ -38,7 +38,9 @@ def change_observed(change: Change) -> None:
     if change.status == C.AWAITING_APPROVAL:
         tell_owner(
             environment,
-            "would have something replaced or destroyed. Nothing happens before you have looked at it.",
+            "would take over what exists already. Nothing happens before you have looked at it."
+            if change.imports
+            else "would have something replaced or destroyed. Nothing happens before you have looked at it.",
             key=f"change:{change.pk}:waits:{change.plan_hash[:12]}",
             action="See what will change",
             level=Notification.Level.ACTION,

@@ -17,6 +17,7 @@ from apps.environments.services.running import (
     environment_start,
     environment_stop,
 )
+from apps.environments.services.taking_over import environment_take_over
 from apps.environments.services.upgrading import environment_upgrade
 from apps.environments.services.values import terraform_values
 
@@ -31,6 +32,7 @@ __all__ = [
     "environment_retry",
     "environment_start",
     "environment_stop",
+    "environment_take_over",
     "environment_update",
     "environment_upgrade",
     "environment_warn",

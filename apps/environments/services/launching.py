@@ -3,8 +3,8 @@
 import re
 import secrets
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db import IntegrityError, transaction
@@ -23,7 +23,9 @@ from apps.environments.selectors import ttl_limits
 from apps.environments.services.locking import begin
 from apps.environments.services.space import machine_require_space
 from apps.environments.services.values import inputs_fields
+from apps.environments.takeover import imports_check, imports_told
 from apps.policies.selectors import offer_for
+from apps.provisioning.imports import Import
 from apps.provisioning.models import Change
 from apps.provisioning.services import workspace_create
 from apps.runtimes.models import RuntimeVersion
@@ -45,6 +47,7 @@ class Wish:
     inputs: dict[str, Any]
     ttl_seconds: int
     runtime: RuntimeVersion | None
+    imports: list[Import]
 
 
 def environment_launch(
@@ -58,19 +61,21 @@ def environment_launch(
     ttl_seconds: int | None = None,
     token: str = "",
     runtime: str | None = None,
+    imports: Iterable[Import] = (),
 ) -> Environment:
     """Create an environment of `actor` in `team` and queue its first change.
 
     `inputs` win over the preset's. `token` names one filled form: the same token again returns the environment that it
     made. `runtime` names a Python environment ("slug" or "slug@3"), "" stands for what the module brings, None for the
-    module's default. Raises `LaunchInvalid` (fields name, team, preset, ttl, runtime and the inputs), `NameTaken`,
-    `DiskShort`.
+    module's default. `imports` are existing things it takes over; its plan then waits. Raises `LaunchInvalid` (fields
+    name, team, preset, ttl, runtime, imports and the inputs), `NameTaken`, `DiskShort`.
     """
     environment_id = uuid.uuid5(LAUNCHES, f"{actor.pk}:{token}") if token else uuid.uuid4()
     known = Environment.objects.filter(pk=environment_id).first() if token else None
     if known is not None:
         return known
     wish = _check(actor, team, module_version, name, preset, inputs or {}, ttl_seconds, runtime)
+    wish = replace(wish, imports=imports_check(interface=module_version.parsed(), actor=actor, imports=imports))
     machine_require_space(None)
     try:
         with transaction.atomic():
@@ -108,14 +113,14 @@ def _check(
     ttl_seconds: int | None,
     runtime: str | None,
 ) -> Wish:
+    if not version.is_launchable:
+        state = version.get_status_display().lower()
+        raise LaunchInvalid(errors={"version": [f"Version {version.version} is {state} and cannot be launched."]})
     errors: dict[str, list[str]] = {}
     name = " ".join(name.split())
     if message := _name_error(name):
         errors["name"] = [message]
     if not Membership.objects.filter(user=actor, team=team).exists():
-    if not version.is_launchable:
-        state = version.get_status_display().lower()
-        raise LaunchInvalid(errors={"version": [f"Version {version.version} is {state} and cannot be launched."]})
         errors["team"] = ["Choose a team you belong to."]
     offer = offer_for(version=version, team=team)
     interface = offer.interface
@@ -138,7 +143,7 @@ def _check(
         raise LaunchInvalid(errors=errors)
     if Environment.objects.owned_by(actor).living().filter(name=name).exists():
         raise _name_taken(name)
-    return Wish(name, team, version, preset_named(interface, size, values), values, ttl, chosen)
+    return Wish(name, team, version, preset_named(interface, size, values), values, ttl, chosen, [])
 
 
 def input_error_names(errors: dict[str, list[str]]) -> dict[str, list[str]]:
@@ -210,5 +215,7 @@ def _create(environment_id: uuid.UUID, actor: User, wish: Wish) -> Environment:
         "inputs": environment.inputs,
         "ttl_seconds": wish.ttl_seconds,
     }
-    begin(environment, kind=Change.Kind.CREATE, actor=actor, desired_running=True, audit=({}, shown))
+    shown |= imports_told(wish.imports)
+    kind = Change.Kind.CREATE
+    begin(environment, kind=kind, actor=actor, desired_running=True, audit=({}, shown), imports=wish.imports)
     return environment

@@ -90,6 +90,8 @@ def menu_actions(environment: Environment, granted: frozenset[P], active: Change
         shown.append(action_link("settings", environment, "Resize", "adjustments"))
     if P.UPGRADE in granted and latest and latest.pk != environment.module_version_id and not active:
         shown.append(action_link("upgrade", environment, f"Upgrade to {latest.version}", "arrow-right"))
+    if P.TAKE_OVER in granted and not active and environment.module_version.interface.get("takeover"):
+        shown.append(action_link("take_over", environment, "Take over existing", "plug"))
     if P.REFRESH in granted and not active:
         shown.append(action_post("refresh", environment, "Check for drift", "refresh"))
     if P.DESTROY in granted:

@@ -19,6 +19,8 @@ from apps.environments.models import Environment
 from apps.environments.runtime_choice import runtime_choices, runtime_default
 from apps.environments.selectors import ttl_limits
 from apps.environments.services import environment_launch, name_suggest
+from apps.environments.takeover import may_take_over
+from apps.environments.takeover_forms import TakeOverForm
 from apps.environments.views.settings import presets_shown
 from apps.policies.offer import Offer
 from apps.policies.selectors import offer_for
@@ -60,7 +62,8 @@ def launch_module(request: HttpRequest, module: str) -> HttpResponse:
     inputs = inputs_form(offer, preset=size.name if size else None, initial=_linked_inputs(request, interface))
     # A link that goes against the platform team's rules shows what they let be.
     inputs.initial = offer.obeyed(inputs.initial)
-    return _page(request, version, offer, details, inputs, size.name if size else "")
+    found = _take_over(request, user, interface)
+    return _page(request, version, offer, details, inputs, size.name if size else "", found)
 
 
 def _submit(request: HttpRequest, user: User, version: ModuleVersion) -> HttpResponse:
@@ -69,8 +72,9 @@ def _submit(request: HttpRequest, user: User, version: ModuleVersion) -> HttpRes
     data = preset_follow(request.POST, interface)
     details = LaunchDetailsForm(data, user=user, limits=ttl_limits(version), runtimes=runtime_choices(interface))
     inputs = inputs_form(offer, data, preset=_known(interface, data.get("preset", "")))
-    # Both are validated, so that every mistake is shown at once.
-    if all([details.is_valid(), inputs.is_valid()]):
+    found = _take_over(request, user, interface)
+    # All are validated, so that every mistake is shown at once.
+    if all([details.is_valid(), inputs.is_valid(), found is None or found.is_valid()]):
         rate_check(scope="launch", user_id=user.pk)
         asked = details.cleaned_data
         try:
@@ -84,13 +88,26 @@ def _submit(request: HttpRequest, user: User, version: ModuleVersion) -> HttpRes
                 ttl_seconds=asked["ttl"],
                 runtime=asked.get("runtime") if "runtime" in data else None,
                 token=asked["token"],
+                imports=found.imports() if found else (),
             )
         except (InvalidInput, Conflict) as error:
-            show_errors(error, details, inputs)
+            rest = {name: told for name, told in error.errors.items() if not (found and name.startswith("imports"))}
+            if found and len(rest) < len(error.errors):
+                found.show(error)
+            if rest or not error.errors:
+                show_errors(type(error)(str(error), errors=rest), details, inputs)
         else:
             query = "?open" if data.get("open_when_ready") else ""
             return redirect(reverse("environments:detail", args=[environment.pk]) + query)
-    return _page(request, version, offer, details, inputs, data.get("preset", ""), status=422)
+    return _page(request, version, offer, details, inputs, data.get("preset", ""), found, status=422)
+
+
+def _take_over(request: HttpRequest, user: User, interface: ModuleInterface) -> TakeOverForm | None:
+    """The fields of “Take over existing”, where they were asked for (`takeover`) by somebody who may."""
+    posted = request.method == "POST"
+    if "takeover" not in (request.POST if posted else request.GET) or not may_take_over(user, interface):
+        return None
+    return TakeOverForm(request.POST if posted else None, interface=interface, user=user)
 
 
 def _team(user: User, slug: str) -> Team | None:
@@ -118,6 +135,7 @@ def _page(
     details: LaunchDetailsForm,
     inputs: Any,
     chosen: str,
+    found: TakeOverForm | None = None,
     status: int = 200,
 ) -> HttpResponse:
     usual = usual_duration(module_version_id=version.pk, kind="create")
@@ -133,7 +151,9 @@ def _page(
         "fixed": offer.fixed_shown(),
         "builds": list(interface.resource_labels.values()),
         "usual": usual,
-        "errors_count": len(details.errors) + len(inputs.errors),
+        "errors_count": len(details.errors) + len(inputs.errors) + (len(found.errors) if found else 0),
+        "takeover": [found[name] for name in found.fields] if found else None,
+        "may_take_over": may_take_over(request.user, version.parsed()),  # type: ignore[arg-type]
         "top_errors": [*details.non_field_errors(), *inputs.non_field_errors()],
         "team_hidden": details.fields["team"].widget.is_hidden,
     }

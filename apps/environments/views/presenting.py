@@ -126,7 +126,9 @@ class EnvironmentPage:
         url = reverse("environments:change", args=[self.environment.pk, self.active.pk])
         return {
             "tone": "warn",
-            "title": "Something would be replaced or destroyed",
+            "title": "Something would be taken over"
+            if self.active.imports
+            else "Something would be replaced or destroyed",
             "text": "Nothing happens before you have looked at what will change.",
             "actions": [{"label": "See what will change", "url": url, "method": "get", "style": "primary"}],
         }
@@ -143,6 +145,8 @@ class EnvironmentPage:
         if diagnostic and change:
             url = reverse("environments:change", args=[row.pk, change.pk])
             actions = [{"label": "See the whole change", "url": url, "method": "get", "small": True}]
+            if change.imports and P.TAKE_OVER in self.granted and not self.active:
+                actions.append(action_link("take_over", row, "Give other ids", small=True))
         elif row.failure in (Environment.Failure.CRASH, Environment.Failure.MEMORY):
             url = f"{reverse('environments:logs', args=[row.pk])}?stream=application"
             actions = [{"label": "See the log", "url": url, "method": "get", "small": True}]

@@ -10,8 +10,8 @@ from django.urls import reverse
 
 from apps.audit.services import audit_record
 from apps.core.crypto import decrypt_json
-from apps.core.exceptions import NotAllowed
-from apps.environments.exceptions import EnvironmentBusy, LaunchInvalid, WrongStatus
+from apps.core.exceptions import Conflict, NotAllowed
+from apps.environments.exceptions import EnvironmentBusy, LaunchInvalid
 from apps.environments.failure_words import failure_words
 from apps.environments.models import Environment, Rollout, RolloutItem
 from apps.environments.observers.writing import tell_owner
@@ -177,7 +177,7 @@ def _turn(rollout: Rollout, item: RolloutItem) -> tuple[str, str, Change | None]
             )
     except EnvironmentBusy as error:
         return item.state, str(error), None
-    except WrongStatus as error:
+    except Conflict as error:
         return T.SKIPPED, str(error), None
     except LaunchInvalid as error:
         return _needs(rollout, environment, error)
@@ -199,6 +199,8 @@ def _turn_of_failed(rollout: Rollout, item: RolloutItem, environment: Environmen
             environment_retry(environment=environment, actor=rollout.driven_by)
     except EnvironmentBusy as error:
         return item.state, str(error), None
+    except Conflict as error:
+        return T.SKIPPED, str(error), None
     except NotAllowed:
         return "refused", f"{rollout.driven_by.display_name} may not upgrade environments any more.", None
     return T.PLANNING, "", change_active(environment.pk)

@@ -113,6 +113,12 @@ class AgentResource:
                 f"There is no {self.NAME} {key!r}", "Nothing of this name exists in the environment."
             )
             return None
+        if "/" in id and found.get("id") != id:
+            # Without this, the id of a neighbour's volume would quietly mean the volume of that name here.
+            ctx.diagnostics.add_error(
+                f"{id!r} belongs to another environment", "What an environment holds can be taken over by itself only."
+            )
+            return None
         return self.refreshed({"name": key}, found)
 
     def upgrade(self, ctx: Any, version: int, old: State) -> State:
