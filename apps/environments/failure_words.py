@@ -78,6 +78,9 @@ BY_CODE: dict[str, FailureWords] = {
         "Your files are safe. Try again; a larger size or a longer start time-out may help.",
     ),
     "provisioning:port": FailureWords("The machine had no free port for it.", "Nothing was lost. Try again."),
+    "provisioning:no-gpu": FailureWords(
+        "There is no free GPU.", "Nothing was lost. Choose a CPU size in the settings, or try again later."
+    ),
     "provisioning:agent-unreachable": FailureWords(
         "The machine's agent did not answer.", "Nothing was lost. Try again in a minute."
     ),
@@ -100,6 +103,33 @@ BY_CODE: dict[str, FailureWords] = {
     ),
     "provisioning:terraform-lost": FailureWords(
         "The machine was interrupted in the middle of it.", "What was finished is kept. Try again to continue."
+    ),
+    "provisioning:cloud-platform": FailureWords(
+        "The platform team has not set this up for your team yet.",
+        "Nothing was made. The diagnostic says which settings are missing; tell a platform engineer.",
+    ),
+    "provisioning:cloud-credentials": FailureWords(
+        "The cloud did not take the platform's credentials, or there are none.",
+        "What was finished is kept. Tell a platform engineer: the variable set for this target needs them.",
+    ),
+    "provisioning:cloud-denied": FailureWords(
+        "The cloud does not permit Slipway to do this.",
+        "What was finished is kept. Tell a platform engineer: the diagnostic names the permission.",
+    ),
+    "provisioning:cloud-exists": FailureWords(
+        "Something of this name is in the cloud already, left by a launch that was interrupted.",
+        "Terraform does not know it. A platform engineer can take it over or remove it: the diagnostic names it.",
+    ),
+    "provisioning:cloud-quota": FailureWords(
+        "The cloud account has no more of these machines to give.",
+        "What was finished is kept. Choose another size, or ask a platform engineer to have the quota raised.",
+    ),
+    "provisioning:cloud-capacity": FailureWords(
+        "The cloud has no machine of this size free at the moment.",
+        "What was finished is kept. Try again later, or choose another size.",
+    ),
+    "provisioning:cloud-unreachable": FailureWords(
+        "The cloud did not answer.", "What was finished is kept. Try again in a minute."
     ),
     "provisioning:internal": FailureWords(
         "Something went wrong inside Slipway.", "What was finished is kept. Try again, and tell a platform engineer."

@@ -13,7 +13,31 @@ def _rule(code: str, pattern: str) -> Rule:
     return Rule(code, re.compile(pattern, re.IGNORECASE))
 
 
+# Of clouds: before the others, which go by words that a cloud's messages may have as well.
+CLOUD_RULES = (
+    _rule("provisioning:cloud-platform", r"the platform has not said"),
+    _rule(
+        "provisioning:cloud-credentials",
+        r"no valid credential sources|there are no aws credentials|no aws region is set|invalid aws region|"
+        r"missing region configuration|InvalidClientTokenId|UnrecognizedClientException|ExpiredToken|"
+        r"SignatureDoesNotMatch|AuthFailure|InvalidAccessKeyId",
+    ),
+    _rule("provisioning:cloud-denied", r"AccessDenied|UnauthorizedOperation|is not authorized to perform"),
+    _rule("provisioning:cloud-exists", r"cannot create a duplicate notebook instance|lifecycle config already exists"),
+    _rule(
+        "provisioning:cloud-quota",
+        r"ResourceLimitExceeded|LimitExceededException|VcpuLimitExceeded|InstanceLimitExceeded|"
+        r"account-level service limit",
+    ),
+    _rule("provisioning:cloud-capacity", r"InsufficientInstanceCapacity|InsufficientCapacity|capacity-not-available"),
+    _rule(
+        "provisioning:cloud-unreachable",
+        r"aws could not be asked|could not connect to the endpoint|dial tcp.*amazonaws\.com|"
+        r"request send failed, Post \"https?://",
+    ),
+)
 RULES = (
+    *CLOUD_RULES,
     _rule("provisioning:disk-full", r"no space left on device|disk quota exceeded"),
     _rule(
         "provisioning:agent-unreachable", r"agent('s)? socket|agent (cannot|could not) be reached|connection refused"
@@ -38,6 +62,7 @@ OF_MACHINE = {
     "machine:service-ended": "provisioning:early-exit",
     "machine:service-timeout": "provisioning:health-timeout",
     "machine:port-taken": "provisioning:port",
+    "machine:no-gpu": "provisioning:no-gpu",
     "machine:no-port": "provisioning:port",
 }
 

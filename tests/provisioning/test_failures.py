@@ -18,6 +18,23 @@ from apps.provisioning.failures import OF_MACHINE, RULES, failure_code
             "Request cancelled\nThe plugin6.(*GRPCProvider).ApplyResourceChange request was cancelled.",
             "provisioning:terraform-lost",
         ),
+        (
+            "Resource precondition failed\nThe platform has not said which role, KMS key, subnet …",
+            "provisioning:cloud-platform",
+        ),
+        (
+            "No valid credential sources found\nError: failed to refresh cached credentials",
+            "provisioning:cloud-credentials",
+        ),
+        ("SageMaker notebook nb could not stop: There are no AWS credentials", "provisioning:cloud-credentials"),
+        ("api error AccessDeniedException: User: arn:… is not authorized to perform", "provisioning:cloud-denied"),
+        (
+            "api error ValidationException: Cannot create a duplicate Notebook Instance (arn:aws:…)",
+            "provisioning:cloud-exists",
+        ),
+        ("ResourceLimitExceeded: The account-level service limit 'ml.p3 …' is 0", "provisioning:cloud-quota"),
+        ("AWS could not be asked for sagemaker\nconnection refused", "provisioning:cloud-unreachable"),
+        ("The machine agent cannot be reached\nconnection refused", "provisioning:agent-unreachable"),
         ("Something nobody has seen before", "provisioning:terraform"),
         ("A log line that says Code: machine:clone-failed in its middle", "provisioning:terraform"),
     ],

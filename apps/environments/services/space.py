@@ -6,6 +6,8 @@ from django.db.models.functions import Now
 from apps.environments.exceptions import DiskShort
 from apps.provisioning.models import Machine, Workspace
 
+LOCAL = "local"
+
 
 def _is_short(machine: Machine) -> bool:
     if not machine.disk_bytes or machine.free_disk_bytes is None:
@@ -14,7 +16,12 @@ def _is_short(machine: Machine) -> bool:
 
 
 def machine_require_space(workspace: Workspace | None) -> None:
-    """Raises `DiskShort` when the environment's machine, or every living one for a new environment, is nearly full."""
+    """Raises `DiskShort` when the environment's machine, or every living one for a new environment, is nearly full.
+
+    What is built in a cloud needs next to no room here, whatever the machine that builds it has left.
+    """
+    if workspace is not None and workspace.target != LOCAL:
+        return
     machines = Machine.objects.filter(pk=workspace.machine_id) if workspace and workspace.machine_id else None
     if machines is None:
         machines = Machine.objects.filter(expires_at__gt=Now())
