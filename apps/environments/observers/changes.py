@@ -10,6 +10,7 @@ from apps.audit.services import audit_record
 from apps.core.clock import database_now
 from apps.environments.failure_words import failure_words
 from apps.environments.models import Environment
+from apps.environments.observers.outside import moved_outside
 from apps.environments.observers.writing import environment_of, environment_write, tell_owner
 from apps.environments.services.settling import settled_fields, settled_inputs
 from apps.environments.stopping import stop_words
@@ -84,6 +85,8 @@ def _applied(environment: Environment, change: Change) -> None:
             )
     elif change.kind == K.DESTROY:
         fields = _destroyed(environment, change)
+    elif reason := moved_outside(environment):
+        fields = _moved(environment, change, reason)
     elif (change.plan or {}).get("drift"):
         tell_owner(
             environment,
@@ -97,6 +100,16 @@ def _applied(environment: Environment, change: Change) -> None:
     environment_write(environment, fields)
     if change.kind != K.REFRESH:
         _audit(environment, change, "done")
+
+
+def _moved(environment: Environment, change: Change, reason: str) -> dict[str, Any]:
+    """It is what a check found it to be; started outside, it gets a stop time like any other."""
+    tell_owner(
+        environment, f"is not as it was left: {_lower(reason)}", key=f"change:{change.pk}:moved", action="Look at it"
+    )
+    if environment.status == S.RUNNING:
+        return _stopped(reason)
+    return {**_running(environment), "desired_running": True, "status_reason": reason}
 
 
 def _running(environment: Environment) -> dict[str, Any]:
