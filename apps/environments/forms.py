@@ -9,7 +9,7 @@ from django.http import QueryDict
 
 from apps.accounts.models import Team, User
 from apps.catalog.interface import ModuleInterface
-from apps.catalog.launch_fields import write_as
+from apps.catalog.launch_fields import InputField, write_as
 from apps.catalog.launch_form import LaunchForm as InputsForm
 from apps.catalog.launch_form import launch_form_class
 from apps.core.exceptions import UserError
@@ -17,6 +17,7 @@ from apps.environments.durations import duration_words
 from apps.environments.models import Environment
 from apps.environments.selectors import TtlLimits
 from apps.policies.offer import Offer
+from apps.provisioning.gpus import gpus_counted
 
 INPUT_PREFIX = "input"
 USUAL_TTLS = (3600, 2 * 3600, 4 * 3600, 8 * 3600, 12 * 3600, 86_400, 2 * 86_400, 3 * 86_400, 7 * 86_400, 14 * 86_400)
@@ -125,7 +126,22 @@ def inputs_form(
 ) -> InputsForm:
     """The generated form of what is offered, under a prefix so that no variable can take the place of our fields."""
     form_class = launch_form_class(offer.interface, preset=preset, fixed=offer.fixed, kept=kept | offer.given)
-    return form_class(data, prefix=INPUT_PREFIX, initial=initial)
+    form = form_class(data, prefix=INPUT_PREFIX, initial=initial)
+    for field in form.fields.values():
+        if isinstance(field, InputField) and field.variable.presentation.widget == "gpu":
+            gpus_offer(field, held=int((initial or {}).get(field.variable.name) or 0))
+    return form
+
+
+def gpus_offer(field: InputField, *, held: int = 0) -> None:
+    """As many as are free now, and those that an environment has already; without any the field says why.
+
+    What the module or the machine does not take is refused by them: the count may be another one a moment later.
+    """
+    machine = gpus_counted()
+    field.help_text = f"{field.help_text} {machine.words}".strip()
+    choices = [(number, "None" if not number else str(number)) for number in range(machine.most_free + held + 1)]
+    field.widget = forms.Select(choices=choices, attrs={"disabled": True} if len(choices) == 1 else {})
 
 
 def secrets_stored(environment: Environment, interface: ModuleInterface) -> frozenset[str]:

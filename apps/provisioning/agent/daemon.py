@@ -269,6 +269,7 @@ class Agent:
             engine=f"{self.engine.kind} {self.engine.version}",
             free_disk_bytes=disk.free,
             disk_bytes=disk.total,
+            gpus=self.machine.gpu_rows(),
         )
 
     def _keep_lease(self) -> None:

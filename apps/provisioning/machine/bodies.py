@@ -113,6 +113,7 @@ def service_spec(body: Any) -> ServiceSpec:
         "memory_mb": fields.number("memory_mb", 16, 1e8, whole=True),
         "health_timeout_s": fields.number("health_timeout_s", 1, 3600, whole=True) or 120,
         "app_port": fields.number("app_port", 1024, 65_535, whole=True),
+        "gpus": fields.number("gpus", 0, 64, whole=True) or 0,
     }
     fields.done()
     return ServiceSpec(command=command or [], running=running, health_path=path, **found)

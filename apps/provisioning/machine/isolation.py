@@ -15,7 +15,6 @@ of the host, /tmp is closed (TMPDIR is set), /dev/shm and command lines of other
 `entry` closes the kernel's keyrings and user namespaces, abstract sockets, and the ports of other services.
 """
 
-import glob
 import json
 import os
 import shutil
@@ -39,7 +38,6 @@ _ETC = (
     "protocols", "services", "ssh/ssh_config", "gai.conf",
 )
 # fmt: on
-_DEVICES = ("/dev/nvidia*", "/dev/dri", "/dev/kfd")
 _ENTRY = Path(entry.__file__)
 _OOM_SCORE = 300
 # Of a service without a memory limit; what lies there is memory.
@@ -59,6 +57,8 @@ class Sandbox:
     gitconfig: Path | None = None
     port: int | None = None
     memory_bytes: int | None = None
+    # Device files: where they are, and where they are seen in namespaces.
+    devices: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -115,10 +115,11 @@ class Isolation:
         arguments += _system_binds()
         size = str(sandbox.memory_bytes or _SHARED_MEMORY)
         arguments += ["--proc", "/proc", "--dev", "/dev"]
-        arguments += ["--perms", "1777", "--size", size, "--tmpfs", "/dev/shm", "--remount-ro", "/dev"]  # noqa: S108
+        arguments += ["--perms", "1777", "--size", size, "--tmpfs", "/dev/shm"]  # noqa: S108
+        for source, seen in sandbox.devices:
+            arguments += ["--dev-bind-try", source, seen]
+        arguments += ["--remount-ro", "/dev"]
         arguments += ["--ro-bind-try", "/sys/devices/system/cpu", "/sys/devices/system/cpu"]
-        for device in _devices():
-            arguments += ["--dev-bind-try", device, device]
         for name in ("passwd", "group", "hosts"):
             arguments += ["--ro-bind", str(sandbox.etc / name), f"/etc/{name}"]
         if sandbox.gitconfig:
@@ -168,10 +169,6 @@ def _read_binds(paths: tuple[Path, ...]) -> list[str]:
     return arguments
 
 
-def _devices() -> list[str]:
-    return [path for pattern in _DEVICES for path in glob.glob(pattern)]
-
-
 def _landlock_rules(sandbox: Sandbox) -> dict[str, list[str]]:
     read = [
         *_SYSTEM,
@@ -187,7 +184,7 @@ def _landlock_rules(sandbox: Sandbox) -> dict[str, list[str]]:
     return {
         "read": [path for path in read if os.path.exists(path)],
         "write": [str(sandbox.home), str(sandbox.scratch), "/dev/shm"],  # noqa: S108 - the kernel's own
-        "device": [path for path in [*device, *_devices()] if os.path.exists(path)],
+        "device": [path for path in [*device, *(source for source, _ in sandbox.devices)] if os.path.exists(path)],
     }
 
 

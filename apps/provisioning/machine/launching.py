@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from .gpus import Gpus
 from .limits import PROCESSES_MAX, Limits
 from .records import ServiceRecord
 from .runtimes import Runtimes
@@ -16,8 +17,9 @@ _PLACEHOLDER = re.compile(r"\{(port|secret|volume|runtime|context)\}")
 
 
 def launch_describe(
-    record: ServiceRecord, sandboxes: Sandboxes, limits: Limits, runtimes: Runtimes, *, home: Path, private: Path
-) -> dict[str, Any]:
+    record: ServiceRecord, sandboxes: Sandboxes, limits: Limits, runtimes: Runtimes, gpus: Gpus, *, home: Path,
+    private: Path,
+) -> dict[str, Any]:  # fmt: skip
     """`private` is the service's directory. Nothing of the agent's own environment gets into the result."""
     spec, isolation = record.spec, sandboxes.isolation
     runtime = runtimes.path(spec.runtime) if spec.runtime else None
@@ -30,6 +32,7 @@ def launch_describe(
         context=context,
         port=record.port,
         memory_bytes=spec.memory_mb * 1024 * 1024 if spec.memory_mb else None,
+        devices=gpus.devices(record.gpus),
     )
     seen = {
         "port": str(record.port),
@@ -47,6 +50,7 @@ def launch_describe(
         **({"VIRTUAL_ENV": str(runtime)} if runtime else {}),
         **{name: _substituted(value, seen) for name, value in spec.environment.items()},
         **{name: _substituted(value, seen) for name, value in spec.secret_environment.items()},
+        **gpus.environment(record.gpus),
         "HOME": seen["volume"],
         "TMPDIR": isolation.scratch_seen(sandbox.scratch),
         "SLIPWAY_PORT": seen["port"],

@@ -15,6 +15,7 @@ from .cgroups import Group
 from .disk import DiskWatch
 from .errors import Conflict, MachineError
 from .files import names_in
+from .gpus import Gpus
 from .isolation import Isolation, isolation_detect
 from .layout import WORKSPACE, Layout
 from .limits import Limits
@@ -56,6 +57,7 @@ class Machine:
         limits: str | None = None,
         allow_file_repositories: bool = False,
         disk_reserve_bytes: int | None = None,
+        gpus: Gpus | None = None,
     ) -> None:
         self.layout = Layout(root.absolute())
         self.socket_path = socket_path.absolute()
@@ -64,6 +66,7 @@ class Machine:
         self._allow_file_repositories = allow_file_repositories
         self._disk_reserve_bytes = disk_reserve_bytes
         self.runtimes = Runtimes(self.layout, uv=uv)
+        self.gpus = gpus or Gpus()
         self._lock: TextIO | None = None
         self._server: api.ApiServer | None = None
         self._closing = threading.Event()
@@ -97,6 +100,7 @@ class Machine:
                 limits=self._limits,
                 volumes=self.volumes,
                 runtimes=self.runtimes,
+                gpus=self.gpus,
             )
             self.disk = DiskWatch(
                 self.layout.root,
@@ -166,6 +170,10 @@ class Machine:
                 if killed:
                     logger.warning("ended %d processes of services that an earlier supervisor left", len(killed))
             return self.services.resume()
+
+    def gpu_rows(self) -> list[dict[str, Any]]:
+        """The machine's GPUs and who has them: {index, name, memory_mb, workspace}."""
+        return self.gpus.rows(self.services.gpu_holders()) if self.gpus.found() else []
 
     def settle_services(self, workspace_id: str, known: Mapping[str, bool]) -> list[str]:
         """After a change that was cut off: end what its state does not know to run (`known`: name to running)."""

@@ -30,6 +30,7 @@ class ServiceSpec:
     health_path: str | None = None
     health_timeout_s: int = 120
     app_port: int | None = None
+    gpus: int = 0
 
     def process(self) -> dict[str, Any]:
         """The part that needs a new process when it changes."""
@@ -44,7 +45,8 @@ class ServiceRecord:
     """The desired state of a service and what must stay the same over its life.
 
     `suspended` is the reason for which the whole machine stopped its services; `spec.running` stays what was wanted.
-    `failed` ({status, reason}) is set where the last start was given up; `healthy_run` is [generation, restarts] of the
+    `failed` ({status, reason}) is set where the last start was given up; `gpus` are the indexes of the devices that it
+    has to itself from its start to its stop; `healthy_run` is [generation, restarts] of the
     run that answered last.
     """
 
@@ -57,6 +59,7 @@ class ServiceRecord:
     suspended: str | None = None
     stop_reason: str = ""
     failed: dict[str, str] | None = None
+    gpus: list[int] = field(default_factory=list)
     healthy_run: list[int] = field(default_factory=list)
     created_at: float = field(default_factory=time.time)
 

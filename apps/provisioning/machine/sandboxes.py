@@ -31,6 +31,7 @@ class Sandboxes:
         gitconfig: Path | None = None,
         port: int | None = None,
         memory_bytes: int | None = None,
+        devices: tuple[tuple[str, str], ...] = (),
     ) -> Sandbox:
         """`private` is a directory of the agent for this sandbox's own files (etc/, tmp/)."""
         uid = self.uid(workspace_id)
@@ -39,7 +40,7 @@ class Sandboxes:
         if uid is not None:
             os.chown(scratch, uid, uid)
         etc = etc_write(private / "etc", os.getuid() if uid is None else uid)
-        return Sandbox(home, scratch, etc, uid, read, context, gitconfig, port, memory_bytes)
+        return Sandbox(home, scratch, etc, uid, read, context, gitconfig, port, memory_bytes, devices)
 
     def context_copy(self, workspace_id: str, private: Path) -> Path:
         """Bring context.json to where the service sees it; returns the mounted directory."""

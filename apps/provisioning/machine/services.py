@@ -14,6 +14,7 @@ from .api import client_gone
 from .cgroups import Group
 from .errors import Conflict, InvalidRequest, MachineError, NotFound, ShuttingDown
 from .files import directory_private, json_write, names_in
+from .gpus import Gpus
 from .health import service_answers
 from .launching import launch_describe
 from .layout import Layout, name_checked
@@ -37,7 +38,7 @@ class Services:
 
     def __init__(
         self, layout: Layout, *, supervisor: Supervisor, sandboxes: Sandboxes, limits: Limits, volumes: Volumes,
-        runtimes: Runtimes,
+        runtimes: Runtimes, gpus: Gpus,
     ) -> None:  # fmt: skip
         self.layout = layout
         self.supervisor = supervisor
@@ -45,6 +46,7 @@ class Services:
         self.limits = limits
         self.volumes = volumes
         self.runtimes = runtimes
+        self.gpus = gpus
         self.stopping = threading.Event()
         self._locks: defaultdict[tuple[str, str], threading.RLock] = defaultdict(threading.RLock)
         self._ports = threading.Lock()
@@ -253,16 +255,8 @@ class Services:
         directory = self._directory(record.workspace_id, record.name)
         name = program_name(record.workspace_id, record.name)
         self._may_start()
-        self._process_end(record)
-        # Before the record says that it is wanted: the machine's keeper takes a wanted service without a supervisor
-        # for one whose supervisor was killed.
-        self.supervisor.start()
-        with self._port_reserved(record):
-            record.suspended, record.failed, record.stop_reason = None, None, ""
-            record.generation += 1
-            record_save(self.layout, record)
-        launch = launch_describe(record, self.sandboxes, self.limits, self.runtimes, home=home, private=directory)
-        json_write(directory / "launch.json", launch)
+        with self.gpus.reserved(record, self._holding()) as gpus:
+            self._start_with(record, home, directory, gpus)
         try:
             self.supervisor.program_add(record.workspace_id, record.name)
             self._may_start()
@@ -271,6 +265,33 @@ class Services:
             if self.stopping.is_set():  # The machine's stop came between: leave no supervisor behind.
                 self.supervisor.shutdown()
             raise
+
+    def _holding(self) -> Iterator[ServiceRecord]:
+        """Services whose devices are theirs: those that are to run, and those that have not ended yet."""
+        for record in self.records():
+            if record.gpus and (record.spec.running or self._alive(record)):
+                yield record
+
+    def gpu_holders(self) -> dict[int, str]:
+        return {index: record.workspace_id for record in self._holding() for index in record.gpus}
+
+    def _start_with(self, record: ServiceRecord, home: Path, directory: Path, gpus: list[int]) -> None:
+        self._process_end(record)
+        # Before the record says that it is wanted: the machine's keeper takes a wanted service without a supervisor
+        # for one whose supervisor was killed.
+        self.supervisor.start()
+        with self._port_reserved(record):
+            record.suspended, record.failed, record.stop_reason = None, None, ""
+            record.generation += 1
+            record.gpus = gpus
+            record_save(self.layout, record)
+        self._launch_write(record, home, directory)
+
+    def _launch_write(self, record: ServiceRecord, home: Path, directory: Path) -> None:
+        launch = launch_describe(
+            record, self.sandboxes, self.limits, self.runtimes, self.gpus, home=home, private=directory
+        )
+        json_write(directory / "launch.json", launch)
 
     @contextlib.contextmanager
     def _port_reserved(self, record: ServiceRecord) -> Iterator[None]:
@@ -288,6 +309,9 @@ class Services:
         record.stop_reason = reason
         record_save(self.layout, record)
         self._process_end(record)
+        if record.gpus:
+            record.gpus = []
+            record_save(self.layout, record)
 
     def _process_end(self, record: ServiceRecord) -> None:
         """End the service's process and whatever it left, for good.
@@ -316,8 +340,7 @@ class Services:
             return False  # The kernel refuses a limit below what is in use.
         home = self.volumes.by_id(record.workspace_id, spec.volume)
         directory = self._directory(record.workspace_id, record.name)
-        launch = launch_describe(record, self.sandboxes, self.limits, self.runtimes, home=home, private=directory)
-        json_write(directory / "launch.json", launch)
+        self._launch_write(record, home, directory)
         return True
 
     def _health_wait(self, record: ServiceRecord, *, started: bool) -> None:

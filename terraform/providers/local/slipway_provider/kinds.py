@@ -112,7 +112,7 @@ class Service(AgentResource):
     DESCRIPTION = "A supervised long-running process; its creation waits until it answers its health check."
     SENT = (
         "command", "environment", "secret_environment", "volume", "runtime", "running", "cpu", "memory_mb",
-        "health_path", "health_timeout_s", "app_port",
+        "health_path", "health_timeout_s", "app_port", "gpus",
     )  # fmt: skip
     COMPUTED_AGAIN = ("status", "port", "address", "secret", "isolation")
     ATTRIBUTES: ClassVar[list[Attribute]] = [
@@ -137,6 +137,7 @@ class Service(AgentResource):
         Attribute("health_path", String(), "Path that answers below 400 when it is ready", optional=True),
         Attribute("health_timeout_s", Number(), "Seconds it may take to get ready", optional=True),
         Attribute("app_port", Number(), "A fixed port instead of a free one", optional=True),
+        Attribute("gpus", Number(), "Whole GPUs of the machine it has to itself while it runs", optional=True),
         Attribute("status", String(), "running, starting, stopped, crashed, out_of_memory, out_of_disk", computed=True),
         Attribute("port", Number(), "Port on the loopback interface", computed=True),
         Attribute("address", String(), "`127.0.0.1:<port>`", computed=True),
