@@ -27,6 +27,15 @@ warn contains sprintf("%s of %s in team %s asks.", [input.request.kind, input.re
 """
 
 
+BREAKS_AT_A_PLAN = """package slipway
+
+deny contains "x" if {
+	some change in input.plan.resource_changes
+	to_number(change.type)
+}
+"""
+
+
 def policy(people: "People", rego: str, *, slug: str = "quiet", enabled: bool = True) -> Any:
     from apps.policies.services import policy_create, policy_enable
 
@@ -80,10 +89,10 @@ def test_rules_switched_on_while_a_plan_waits_are_asked_before_it_is_applied(peo
     from tests.faults.one_agent import agent_running, destroy, quick_launch, settled
 
     with agent_running(tmp_path):
-        environment = quick_launch(people)
+        environment = quick_launch(people, settle_s=1)
         assert settled(environment) == "running"
-        # Another length of its end replaces a resource, which waits for a click.
-        environment_update(environment=environment, actor=people.dana, inputs={"destroy_s": 1})
+        # A resource goes, which waits for a click.
+        environment_update(environment=environment, actor=people.dana, inputs={"settle_s": 0})
         assert settled(environment) == "awaiting_approval"
         deny_all = 'package slipway\n\ndeny contains {"rule": "nothing", "msg": "Nothing goes.", "cure": "Wait."}\n'
         made = policy(people, deny_all, slug="freeze")
@@ -92,20 +101,20 @@ def test_rules_switched_on_while_a_plan_waits_are_asked_before_it_is_applied(peo
         assert settled(environment) == "running"
         change = change_of(environment)
         assert (change.status, change.failure_code, change.applying_at) == ("failed", "policies:denied", None)
-        assert environment.inputs.get("destroy_s", 0) == 0
+        assert environment.inputs["settle_s"] == 1
 
         # Errors only at a plan: the check of a new version knows no resources.
         policy_version_write(
             actor=people.pete,
             policy=made,
-            rego='package slipway\n\ndeny contains "x" if {\n\tsome c in input.plan.resource_changes\n\tto_number(c.type)\n}\n',
+            rego=BREAKS_AT_A_PLAN,
         )
         environment_update(environment=environment, actor=people.dana, inputs={"message": "other"})
         assert settled(environment) == "running"
         change = change_of(environment)
         assert (change.status, change.findings[0]["rule"]) == ("failed", "cannot-be-evaluated")
         assert "could not be checked" in environment.status_reason
-        told = list(people.pete.notification_set.values_list("text", flat=True))
+        told = list(people.pete.notifications.values_list("text", flat=True))
         assert any("Policy “Freeze” cannot be evaluated" in text for text in told), told
 
         environment_stop(environment=environment, actor=people.dana)

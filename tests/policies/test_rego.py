@@ -104,7 +104,7 @@ def test_what_would_never_hold_is_refused_with_its_place(text: str, line: int, c
         "import rego.v1\nimport future.keywords.in\ndeny contains x if { some x in input.y }",
         'deny contains m if { input.plan.resource_changes[i].type == "x"; m := "a" }',
         'f(x) := y if { y := x + 1 }\nwarn contains "x" if f(input.a) == data.slipway.b\nb := 2',
-        'require_approval contains "x" if every x in input.y { x > 0 }',
+        'require_approval contains "x" if { every x in input.y { x > 0 } }',
     ],
 )
 def test_what_is_sound_is_taken(text: str) -> None:
