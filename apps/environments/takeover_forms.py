@@ -16,7 +16,8 @@ class TakeOverForm(forms.Form):
     """Empty fields take nothing over. `rows` says which field a row came from, so that its mistake stands beside it."""
 
     def __init__(self, *args: Any, interface: ModuleInterface, user: User, **kwargs: Any) -> None:
-        super().__init__(*args, prefix=PREFIX, **kwargs)
+        kwargs["prefix"] = PREFIX
+        super().__init__(*args, **kwargs)
         self.addresses = {f"id{number}": to for number, to in enumerate(interface.takeover)}
         for name, to in self.addresses.items():
             label = interface.resource_labels.get(to, to)

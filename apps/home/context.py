@@ -38,6 +38,7 @@ PLACES = (
     Place("Environments", "environments:list", "stack-2", "e", apps=("environments",), keeps_team=True),
     Place("People", "accounts:people", "users", "p"),
     Place("Modules", "catalog:list", "package", group="Platform", who="platform", apps=("catalog",)),
+    Place("Rollouts", "environments:rollouts", "arrow-right", group="Platform", who="everything"),
     Place("Variable sets", "variable_sets:list", "key", group="Platform", who="everything", apps=("variable_sets",)),
     Place("Python environments", "runtimes:list", "cube", group="Platform", who="platform", apps=("runtimes",)),
     Place("Policies", "policies:list", "adjustments", group="Platform", who="everything", apps=("policies",)),

@@ -26,28 +26,6 @@ def volume(agent: "OneAgent", environment: "Environment", name: str = "home") ->
     return agent.agent.root / "volumes" / str(environment.pk) / name
 
 
-def drops_message(path: Path) -> None:
-    from tests.faults.versions import append, replace
-
-    replace(path / "variables.tf", r'variable "message" \{[^}]*\}', "")
-    replace(path / "main.tf", r"MESSAGE  = var.message", "MESSAGE  = var.greeting")
-    append(path / "variables.tf", '\nvariable "greeting" {\n  description = "Said first."\n  type = string\n}\n')
-
-
-def renames_volume(path: Path) -> None:
-    from tests.faults.versions import replace
-
-    replace(path / "main.tf", r"slipway_volume\.home", "slipway_volume.files")
-    replace(path / "main.tf", r'"slipway_volume" "home"', '"slipway_volume" "files"')
-    replace(path / "main.tf", r'name  = "home"', 'name  = "files"')
-    replace(path / "module.yaml", r"slipway_volume\.home: Your files", "slipway_volume.files: Your documents")
-
-
-def moves_everything(path: Path) -> None:
-    drops_message(path)
-    renames_volume(path)
-
-
 def test_an_upgrade_keeps_the_files_and_a_version_that_would_not_is_caught(
     agent: "OneAgent", people: "People", tmp_path: Path
 ) -> None:
@@ -57,7 +35,7 @@ def test_an_upgrade_keeps_the_files_and_a_version_that_would_not_is_caught(
     from apps.provisioning.services import change_approve
     from tests.factories import change_of
     from tests.faults.one_agent import destroy, quick_launch, reach, settled
-    from tests.faults.versions import quick_version
+    from tests.faults.versions import drops_message, moves_everything, quick_version
 
     environment = quick_launch(people, message="old words")
     settled(environment, "running")

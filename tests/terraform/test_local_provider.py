@@ -85,6 +85,8 @@ def test_what_exists_is_adopted_by_name_and_can_be_imported(plain: PlainTerrafor
     plain.module(MODULE)
     plain("init", "-input=false")
     assert "There is no volume" in plain("import", "-no-color", "slipway_volume.home", "nothing", code=1)
+    neighbours = "00000000-0000-0000-0000-000000000000/home"
+    assert "another environment" in plain("import", "-no-color", "slipway_volume.home", neighbours, code=1)
     plain("import", "-input=false", "slipway_volume.home", "home")
     assert plain.state("slipway_volume.home")["attributes"]["id"] == volume["id"]
     (plain.directory / "terraform.tfstate").unlink()

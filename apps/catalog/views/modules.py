@@ -50,12 +50,16 @@ def module(request: SignedIn, slug: str) -> HttpResponse:
     latest = seen.filter(pk=entry.latest_version_id).first()
     shown = latest or seen.order_by("-created_at").first()
     launch_url = reverse("environments:launch_module", args=[slug])
+    where_url = reverse("environments:versions", args=[slug])
     context: dict[str, Any] = {
         "module": entry,
         "tab": tab,
         "tabs": [{"label": label, "url": f"?tab={name}", "active": name == tab} for name, label in TABS],
         "crumbs": [{"label": "Modules", "url": reverse("catalog:list")}],
         "meta": [{"text": entry.get_kind_display()}, {"text": f"runs on {entry.target}"}],
+        "actions": [{"label": "Where it runs", "url": where_url, "icon": "stack-2"}]
+        if request.user.sees_everything
+        else [],
         "launch": {"label": f"Launch {entry.title.lower()}", "url": launch_url, "icon": "rocket"} if latest else None,
         "shown": shown,
         "readme": readme_html(shown.readme) if shown and tab == "readme" else "",
