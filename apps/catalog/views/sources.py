@@ -162,7 +162,7 @@ def _retrievals(request: SignedIn, row: ModuleSource) -> dict[str, Any]:
     newest = found[0] if found else None
     return {
         "row": row,
-        "live": {
+        "follows": {
             "topic": f"retrieval:{newest.pk}" if newest else "",
             "url": reverse("catalog:source_part", args=[row.pk]),
         },

@@ -132,7 +132,7 @@ def _state(request: SignedIn, row: ModuleVersion) -> dict[str, Any]:
         "keeps": keeps,
         "word": word,
         "state": {"tone": word.tone, "label": word.label, "reason": row.status_reason},
-        "live": {
+        "follows": {
             "topic": f"module-version:{row.pk}",
             "url": reverse("catalog:version_part", args=[slug, row.version]),
         },

@@ -19,6 +19,10 @@ CREDENTIALS = re.compile(
     r"|could not load plugin credentials|authenticat|InvalidClientTokenId|ExpiredToken|sts:GetCallerIdentity",
     re.IGNORECASE,
 )
+# Where it is, the line of code, what its parts are, and the progress of tests.
+ASIDE = re.compile(
+    r"on .+ line \d+|\d+:|[├│]|[\w./-]+\.tftest\.\w+\.\.\.|run \".*\"\.\.\.|\(source code not available\)"
+)
 OUTCOME = re.compile(r"^(?:Success|Failure)! (.+)$", re.MULTILINE)
 DIFF = re.compile(r"^--- (?:old/)?(.+)$", re.MULTILINE)
 FILE_LINE = re.compile(r"^[\w./-]+\.(?:tf|tfvars|tftest\.hcl|tfmock\.hcl|tofu)$", re.MULTILINE)
@@ -38,7 +42,7 @@ def first_error(text: str) -> str:
         return _short(last[-1]) if last else "Terraform ended without saying why."
     title, rest = found[1].strip(), found[2]
     lines = [line.strip() for line in rest.splitlines()]
-    said = [line for line in lines if line and not re.match(r"(on .+ line \d+|\d+:)", line)]
+    said = [line for line in lines if line and not ASIDE.match(line)]
     where = next((line.rstrip(":").removeprefix("on ") for line in lines if re.match(r"on .+ line \d+", line)), "")
     detail = " ".join(said[:4])
     return _short(f"{title}{f' ({where})' if where else ''}. {detail}".replace("..", "."))
