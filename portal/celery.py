@@ -17,6 +17,7 @@ app.conf.beat_schedule = {
     "wake-lost-changes": {"task": "apps.provisioning.tasks.changes_wake", "schedule": 5.0},
     "stop-expired": {"task": "apps.environments.tasks.environments_stop_expired", "schedule": 15.0},
     "look-at-kernels": {"task": "apps.environments.tasks.kernels_look", "schedule": 20.0},
+    "look-at-clouds": {"task": "apps.environments.tasks.clouds_look", "schedule": 60.0},
     "wake-rollouts": {"task": "apps.environments.tasks.rollouts_wake", "schedule": 10.0},
     "heartbeat": {"task": "apps.core.tasks.worker_heartbeat", "schedule": 10.0},
     "meter": {"task": "apps.metering.tasks.reconcile", "schedule": 60.0},

@@ -12,6 +12,7 @@ from apps.environments.rollout_selectors import rollouts_going_on
 from apps.environments.selectors import environments_with_kernels
 from apps.environments.services import environment_warn, environments_due, kernels_record
 from apps.environments.services.lifetime import environment_expire, environments_to_warn
+from apps.environments.services.looking import environments_look
 from apps.environments.services.rollouts import rollout_advance
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,12 @@ def kernels_look() -> None:
 def rollout_wake(rollout_id: str) -> None:
     """Move one rollout on; see `rollout_advance`."""
     rollout_advance(rollout_id=UUID(rollout_id))
+
+
+@shared_task(expires=60)
+def clouds_look() -> None:
+    """Find out what stopped by itself in a cloud."""
+    environments_look()
 
 
 @shared_task(expires=30)
