@@ -305,12 +305,12 @@ def test_folders_of_unknown_changes_stay_for_a_while(workspace: Workspace, tmp_p
     assert not forgotten.exists()
 
 
-def test_runtimes_of_services_are_named() -> None:
+def test_runtimes_of_services_are_named(db: None) -> None:
     runtimes = Runtimes()
     record = SimpleNamespace(spec=SimpleNamespace(runtime="d" * 64))
     machine: Any = SimpleNamespace(runtimes=runtimes, services=SimpleNamespace(records=lambda: [record]))
     runtimes_remove(machine)
-    assert runtimes.asked == [{"keep": 5, "used": {"d" * 64}}]
+    assert runtimes.asked == [{"keep": 5, "used": {"d" * 64}, "unwanted": set()}]
 
 
 def test_cursors_of_destroyed_workspaces_go(workspace: Workspace) -> None:

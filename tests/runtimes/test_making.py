@@ -13,12 +13,19 @@ import psycopg
 import pytest
 from django.conf import settings
 
+from apps.provisioning.agent.ahead import BuildAhead
+from apps.provisioning.agent.housekeeping import runtimes_remove
 from apps.provisioning.agent.runtime_making import RuntimeMaker, _taken
 from apps.provisioning.machine import Machine, MachineError
 from apps.provisioning.machine.locking import Locker, LockingEnded, refusal_words
 from apps.provisioning.machine.runtimes import RuntimeSpec
 from apps.runtimes.models import Runtime, RuntimeVersion
-from apps.runtimes.services import runtime_create, runtime_version_create
+from apps.runtimes.services import (
+    runtime_create,
+    runtime_version_create,
+    runtime_version_deprecate,
+    runtime_version_locked,
+)
 from tests.factories import People, notebook_version
 
 # Small, pure, without dependencies.
@@ -223,6 +230,8 @@ from pathlib import Path
 connections.databases["default"]["NAME"] = {settings.DATABASES["default"]["NAME"]!r}
 settings.DATABASE_URL = {settings.DATABASE_URL!r}
 from apps.provisioning.machine import Machine
+from apps.provisioning.agent.ahead import BuildAhead
+from apps.provisioning.agent.housekeeping import runtimes_remove
 from apps.provisioning.agent.runtime_making import RuntimeMaker
 machine = Machine(Path({str(tmp_path / "a")!r}), socket_path=Path({str(tmp_path / "a" / "s")!r}), uv={str(endless)!r})
 machine.start()
@@ -280,3 +289,39 @@ def sleeping(root: Path) -> list[int]:
             if any(str(root / "locking").encode() in word for word in words):
                 found.append(int(entry.name))
     return found
+
+
+def test_what_ready_versions_need_stays_and_deprecated_ones_go_unless_used(
+    people: People, machine: Machine, settings: Any
+) -> None:
+    settings.KEEP_UNUSED_RUNTIMES = 5
+    names = {"kept": "# a\n", "gone": "# b\n", "used": "# c\n"}
+    specs = {}
+    for name, text in names.items():
+        version = runtime_create(actor=people.pete, slug=name, title=name, requirements=TINY)
+        runtime_version_locked(version_id=version.pk, lock=text)
+        make(machine)
+        specs[name] = RuntimeSpec(text, python="3.11")
+        if name != "kept":
+            version.refresh_from_db()
+            runtime_version_deprecate(version=version, actor=people.pete)
+    machine.runtimes.put("5c1d0e00-0000-4000-8000-000000000000", specs["used"])
+    runtimes_remove(machine)
+    built = {name: machine.runtimes.is_built(spec) for name, spec in specs.items()}
+    assert built == {"kept": True, "gone": False, "used": True}
+    settings.KEEP_UNUSED_RUNTIMES = 0
+    runtimes_remove(machine)
+    assert machine.runtimes.is_built(specs["kept"])
+
+
+def test_a_ready_version_is_built_ahead_for_new_modules_and_its_size_learned(people: People, machine: Machine) -> None:
+    """As what comes with Slipway, which nobody has built yet."""
+    version = runtime_create(actor=people.pete, slug="ahead", title="Ahead", requirements=TINY)
+    RuntimeVersion.objects.filter(pk=version.pk).update(status="ready", lock="# nothing\n")
+    Runtime.objects.update(latest_version=version)
+    ahead = BuildAhead(machine=machine, is_idle=lambda: True, stopping=threading.Event())
+    ahead.look()
+    assert machine.runtimes.is_built(RuntimeSpec("# nothing\n", python="3.11"))
+    version.refresh_from_db()
+    assert version.size_bytes
+    ahead.look()

@@ -290,6 +290,7 @@ class Agent:
                 runtimes_remove(self.machine)
             except Exception:
                 log.exception("the machine could not be cleared of what nobody needs")
+            connections.close_all()
             self.stopping.wait(HOUSEKEEPING_EVERY)
 
     def _watch(self) -> None:

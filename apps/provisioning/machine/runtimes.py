@@ -159,22 +159,24 @@ class Runtimes:
         for digest in names_in(self.layout.runtimes / "references"):
             self.delete(workspace_id, digest)
 
-    def unreferenced_remove(self, *, keep: int = 5, used: Collection[str] = ()) -> list[str]:
-        """Delete runtimes no environment refers to, all but the `keep` most recently built and those in `used`.
-
-        Returns their digests.
-        """
+    def unreferenced_remove(
+        self, *, keep: int, used: Collection[str] = (), unwanted: Collection[str] = ()
+    ) -> list[str]:
+        """Delete runtimes no environment refers to, all but the `keep` most recently built and those in `used`; of the
+        `unwanted` ones none is kept for being recent. Returns the digests of what is gone."""
         found = [
             digest
             for digest in names_in(self.layout.runtimes)
             if DIGEST.match(digest) and digest not in used and not names_in(self._references(digest))
         ]
         found.sort(key=lambda digest: self.path(digest).stat().st_mtime, reverse=True)
-        for digest in found[keep:]:
+        recent = [digest for digest in found if digest not in unwanted][:keep]
+        gone = [digest for digest in found if digest not in recent]
+        for digest in gone:
             with self._locked(digest):
                 if not names_in(self._references(digest)):
                     tree_remove(self.path(digest))
-        return found[keep:]
+        return gone
 
     def path(self, digest: str) -> Path:
         return self.layout.runtimes / digest
@@ -277,7 +279,6 @@ class Runtimes:
         """Byte code by an interpreter that has not looked into the new packages (`-S`): uv's own way would start the
         new environment's Python, whose start runs what a package put into a .pth file, as the agent's user."""
         compile_all = ["-m", "compileall", "-q", "-q", "-j", "0", "--invalidation-mode", "timestamp", str(folder)]
-        # What cannot be compiled (a template, a file for another Python) is left as it is.
         self._watched([executable, "-I", "-S", *compile_all], ended)
 
     def _run(self, arguments: list[str], *, ended: threading.Event | None = None) -> subprocess.CompletedProcess[str]:
