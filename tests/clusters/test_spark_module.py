@@ -115,7 +115,11 @@ def test_a_java_that_is_killed_comes_back(spark: Applied, server: Running) -> No
         except OSError:
             pass
         time.sleep(0.3)
-    assert client(server, "print(spark.range(3).count())", server.connection()).stdout.strip() == "3"
+    try:
+        again = client(server, "print(spark.range(3).count())", server.connection())
+    except subprocess.TimeoutExpired:
+        raise AssertionError(spark.log("spark")[-6000:]) from None
+    assert again.stdout.strip() == "3", again.stderr[-2000:]
 
 
 def test_its_door_is_the_dask_clusters() -> None:

@@ -40,7 +40,7 @@ class ClusterFilter(django_filters.FilterSet):
 class ClusterSerializer(serializers.ModelSerializer[Environment]):
     """A cluster to connect to; its credentials are asked for one by one."""
 
-    kind = serializers.SerializerMethodField(help_text="The kind of client: dask, ray, spark.")
+    kind = serializers.SerializerMethodField(help_text="The kind of client: for example dask or spark.")
     team = serializers.SlugRelatedField(slug_field="slug", read_only=True)
     owner = serializers.SlugRelatedField(slug_field="username", read_only=True)
     status_words = serializers.SerializerMethodField(help_text="The status as people read it.")

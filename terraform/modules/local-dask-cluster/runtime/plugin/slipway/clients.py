@@ -31,25 +31,6 @@ def dask_client(name: str = "", **options: Any) -> Any:
         raise _unreachable(what, error) from error
 
 
-def ray_connect(name: str = "", **options: Any) -> Any:
-    """Connects `ray` to the Ray cluster and returns what `ray.init` does; `options` go to it."""
-    _needed("ray", "Ray")
-    what = connection("ray", name)
-    versions_agree(what, _own("python", "ray"), exactly=("ray",))
-    import os
-
-    # Read by Ray when it connects, in every process of its own.
-    os.environ["RAY_AUTH_MODE"] = "token"
-    os.environ["RAY_AUTH_TOKEN"] = what["token"]
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    import ray
-
-    try:
-        return ray.init(what["address"], **{"ignore_reinit_error": True, **options})
-    except ConnectionError as error:
-        raise _unreachable(what, error) from error
-
-
 def spark_session(name: str = "") -> Any:
     """A `pyspark.sql.SparkSession` of the Spark cluster, by Spark Connect."""
     _needed("pyspark", "Spark")

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 SECONDS = 15
-KINDS = {"dask": "Dask", "ray": "Ray", "spark": "Spark"}
+KINDS = {"dask": "Dask", "spark": "Spark"}
 
 
 class ClusterError(RuntimeError):
