@@ -1,7 +1,7 @@
 """Clusters of your team, from a notebook: `import slipway; client = slipway.dask_client("my cluster")`.
 
-* `dask_client(name)` gives a `distributed.Client`, `spark_session(name)` a `pyspark.sql.SparkSession`. Without a name the
-  only cluster of that kind is taken.
+* `dask_client(name)` gives a `distributed.Client`, `spark_session(name)` a `pyspark.sql.SparkSession`. Without a name
+  the only cluster of that kind is taken.
 * `clusters()` lists what there is.
 
 Address and credentials are asked of Slipway each time, as the environment in which this runs; nothing has to be copied.
