@@ -11,11 +11,13 @@ class CatalogConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.audit.words import register_words
+        from apps.catalog import retention
         from apps.catalog.archives import ARCHIVE_BYTES
         from apps.catalog.words import AUDIT_WORDS
         from apps.core.ciphers import register_cipher, register_plain
         from apps.core.limits import register_upload
 
+        retention.register()
         register_words(AUDIT_WORDS)
         for path in UPLOADS:
             register_upload(path, ARCHIVE_BYTES + FORM_BYTES)

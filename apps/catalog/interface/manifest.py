@@ -27,6 +27,8 @@ _SEMVER = re.compile(
 )
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _DURATION = re.compile(r"(\d{1,4})\s*(m|h|d)", re.ASCII)
+# What a module may ask for at most.
+MOST_MINUTES = {"plan_minutes": 4 * 60, "apply_minutes": 24 * 60}
 _UNIT_SECONDS = {"m": 60, "h": 3600, "d": 86400}
 
 
@@ -53,6 +55,7 @@ class Manifest:
     connect: Connection | None = None
     takeover: dict[str, str] = field(default_factory=dict)
     data_resources: tuple[str, ...] = ()
+    limits: dict[str, int] = field(default_factory=dict)
     examples: dict[str, Any] = field(default_factory=dict)
 
 
@@ -125,6 +128,7 @@ class _Reader:
             connect=self._connect(data),
             takeover=self._sentences(data, "takeover"),
             data_resources=self._names(data, "data_resources"),
+            limits=self._limits(data),
             examples=dict(self._mapping(data.get("examples"), "examples")),
         )
         self._check_default_preset(manifest)
@@ -174,6 +178,16 @@ class _Reader:
             self._say(f"“{where}{key}” has to be true or false.")
             return default
         return value
+
+    def _limits(self, data: dict[str, Any]) -> dict[str, int]:
+        """Minutes that a plan or an apply of this module may take, where the portal's own bound is too short."""
+        given = self._mapping(data.get("limits"), "limits")
+        self._known(given, MOST_MINUTES, "limits.")
+        for name, most in MOST_MINUTES.items():
+            value = given.get(name, 1)
+            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+                self._say(f"“limits.{name}” has to be a whole number of minutes from 1 to {most}.")
+        return {name: value for name, value in given.items() if name in MOST_MINUTES and isinstance(value, int)}
 
     def _mapping(self, value: Any, where: str) -> dict[str, Any]:
         if value is None:

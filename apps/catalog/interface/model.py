@@ -180,6 +180,8 @@ class ModuleInterface:
     connect: Connection | None = None
     takeover: dict[str, str] = field(default_factory=dict)
     data_resources: tuple[str, ...] = ()
+    # `plan_minutes` and `apply_minutes`, where the module needs longer than the portal allows.
+    limits: dict[str, int] = field(default_factory=dict)
     examples: dict[str, Any] = field(default_factory=dict)
     # What its author could do better; none of it keeps the module from being used.
     advice: tuple[str, ...] = ()

@@ -77,6 +77,7 @@ def module_parse(path: Path, *, slug: str = "", manifest_text: str = "") -> Modu
         connect=manifest.connect,
         takeover=manifest.takeover,
         data_resources=manifest.data_resources,
+        limits=manifest.limits,
         examples=manifest.examples,
         advice=tuple(map(str, findings.advice)),
     )

@@ -5,6 +5,7 @@ import os
 import selectors
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -17,6 +18,8 @@ TAIL = 40_000
 OUTPUT_BYTES = 32 * 2**20
 LOOK_EVERY_S = 0.5
 BLOCK = 65_536
+# Ends with the thread that started it, also where no sandbox sees to that: PR_SET_PDEATHSIG, SIGKILL.
+WITH_PARENT = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 9); os.execvp(sys.argv[1], sys.argv[1:])"
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ def sandboxed_run(
     """
     started = time.monotonic()
     process = subprocess.Popen(
-        argv,
+        [sys.executable, "-I", "-S", "-c", WITH_PARENT, *argv],
         env=dict(environment),
         cwd=folder,
         stdin=subprocess.DEVNULL,
