@@ -25,7 +25,7 @@ class Counted:
 
 def sets_listed(user: User) -> QuerySet[Any]:
     """The sets a person sees, with how many variables each has and when one was last set."""
-    rows = VariableSet.objects.visible_to(user).select_related("team", "module")
+    rows: QuerySet[Any] = VariableSet.objects.visible_to(user).select_related("team", "module")
     return rows.annotate(variable_count=Count("variables"), set_at=Max("variables__updated_at"))
 
 

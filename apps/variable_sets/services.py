@@ -203,6 +203,15 @@ def _variable_told(row: SetVariable) -> dict[str, Any]:
     return told | ({"environment_variable": row.environment_variable} if row.environment_variable else {})
 
 
-def _audit(verb: str, actor: User, target: VariableSet | SetVariable, **told: dict[str, Any]) -> None:
+def _audit(
+    verb: str,
+    actor: User,
+    target: VariableSet | SetVariable,
+    *,
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+) -> None:
     team_id = target.team_id if isinstance(target, VariableSet) else target.set.team_id
-    audit_record(action=f"variable_sets:{verb}", actor=actor, target=target, team_id=team_id, **told)
+    audit_record(
+        action=f"variable_sets:{verb}", actor=actor, target=target, team_id=team_id, before=before, after=after
+    )

@@ -137,3 +137,17 @@ def test_which_value_counts_is_said(people: "People", filled: Any, everybody: An
     page = client(people.dana).get("/variable-sets/counting/?target=local").content.decode()
     assert "nearer" not in page
     assert "Proxy" in page
+
+
+def test_the_launch_page_says_what_will_be_given_by_name(people: "People", filled: Any, everybody: Any) -> None:
+    from tests.factories import notebook_version
+
+    notebook_version()
+    page = client(people.dana).get("/environments/launch/local-notebook/").content.decode()
+    assert "Vision cloud</a>: CLOUD_KEY, CLOUD_REGION" in page
+    assert "Proxy" in page
+    assert SECRET not in page
+    assert PLAIN not in page
+    theirs = client(people.mallory).get("/environments/launch/local-notebook/").content.decode()
+    assert "Vision cloud" not in theirs
+    assert "Proxy" in theirs

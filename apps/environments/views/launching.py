@@ -25,6 +25,7 @@ from apps.environments.views.settings import presets_shown
 from apps.policies.offer import Offer
 from apps.policies.selectors import offer_for
 from apps.provisioning.selectors import usual_duration
+from apps.variable_sets.selectors import sets_for_launch
 
 
 @login_required
@@ -156,6 +157,12 @@ def _page(
         "may_take_over": may_take_over(request.user, version.parsed()),  # type: ignore[arg-type]
         "top_errors": [*details.non_field_errors(), *inputs.non_field_errors()],
         "team_hidden": details.fields["team"].widget.is_hidden,
+        "variable_sets": sets_for_launch(
+            user=request.user,  # type: ignore[arg-type]
+            target=version.module.target,
+            module_slug=version.module.slug,
+            teams=Team.objects.of(request.user),  # type: ignore[arg-type]
+        ),
     }
     return render(request, "environments/launch_module.html", context, status=status)
 

@@ -8,14 +8,13 @@ from typing import Any
 
 from django.conf import settings
 
+from apps.catalog.interface.manifest import MOST_MINUTES
 from apps.provisioning.machine import Machine
 from apps.provisioning.machine.cgroups import Group
 from apps.provisioning.models import Change
 from apps.provisioning.stage import StageResult
 from apps.provisioning.stage_setup import Phase, StageLimits
 
-# What module.yaml may raise the settings to.
-MOST_MINUTES = {"plan": 4 * 60, "apply": 24 * 60}
 MB = 1024 * 1024
 
 
@@ -32,7 +31,9 @@ class StageBounds:
         least = settings.APPLY_MINUTES if phase == "apply" else settings.PLAN_MINUTES
         asked = self.asked.get(f"{phase}_minutes")
         return (
-            max(least, min(asked, MOST_MINUTES[phase])) if isinstance(asked, int) and phase in MOST_MINUTES else least
+            max(least, min(asked, MOST_MINUTES[f"{phase}_minutes"]))
+            if isinstance(asked, int) and phase in MOST_MINUTES
+            else least
         )
 
     def begin(self, phase: Phase, attempt: int) -> StageLimits:

@@ -128,7 +128,7 @@ class SetVariableViewSet(
 
     def get_serializer_context(self) -> dict[str, Any]:
         if getattr(self, "swagger_fake_view", False):
-            return super().get_serializer_context()
+            return dict(super().get_serializer_context())
         reads = may_write(person_of(self.request.user), self._set())
         return {**super().get_serializer_context(), "reads_values": reads}
 
