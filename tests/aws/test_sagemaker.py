@@ -1,9 +1,11 @@
 """A SageMaker notebook from its launch to its end, with the real AWS provider."""
 
 import base64
+import time
 
 import pytest
 
+from apps.provisioning.failures import failure_code
 from tests.aws.world import TAGS, Account, TerraformRun, portal_values
 
 SLUG = "aws-sagemaker-notebook"
@@ -54,7 +56,7 @@ def test_a_notebook_is_launched_stopped_started_changed_and_destroyed(
     sagemaker.add_tags(ResourceArn=made["NotebookInstanceArn"], Tags=[{"Key": "slipway:team", "Value": "other"}])
     account.settled(name)
     seen = terraform.apply("-refresh-only")
-    assert "running  = true -> false" in seen.replace("  ", "  ")
+    assert "running  = true -> false" in seen
     assert '"slipway:team" ' in seen
     assert terraform.output("running") is False
     terraform.apply()
@@ -70,7 +72,8 @@ def test_a_notebook_is_launched_stopped_started_changed_and_destroyed(
 
     # Destroyed while it runs: the AWS provider stops what it deletes.
     terraform("destroy", "-auto-approve", "-no-color")
-    assert [item["NotebookInstanceName"] for item in sagemaker.list_notebook_instances()["NotebookInstances"]] == []
+    left = sagemaker.list_notebook_instances(NameContains=name)["NotebookInstances"]
+    assert left == []
     assert terraform.state() == {}
 
 
@@ -83,3 +86,33 @@ def test_without_the_platforms_settings_nothing_is_made(account: Account, terraf
     )
     assert "cost_centre in a variable set" in " ".join(told.replace("│", " ").split())
     assert "CreateNotebookInstance" not in account.asked()[-5:]
+
+
+@pytest.mark.matrix
+def test_what_a_killed_launch_left_is_named_and_can_be_taken_over(account: Account, terraform: TerraformRun) -> None:
+    terraform.module(SLUG)
+    terraform.values(portal_values(slug="nb-kill") | account.platform_notebook)
+    before = account.asked().count("CreateNotebookInstance")
+    launch = terraform.start("apply", "-auto-approve", "-input=false", "-no-color")
+    while account.asked().count("CreateNotebookInstance") == before:
+        assert launch.poll() is None
+        time.sleep(0.01)
+    launch.kill()
+    launch.communicate()
+    assert account.settled("slipway-nb-kill") == "InService"
+    assert "aws_sagemaker_notebook_instance.this" not in terraform.state()
+    (terraform.work / ".terraform.tfstate.lock.info").unlink(missing_ok=True)
+
+    told = " ".join(terraform.apply(code=1).split())
+    assert "Cannot create a duplicate Notebook Instance" in told
+    assert failure_code(told) == "provisioning:cloud-exists"
+    assert "notebook-instance/slipway-nb-kill" in told
+
+    (terraform.work / "slipway-imports.tf").write_text(
+        'import {\n  to = aws_sagemaker_notebook_instance.this\n  id = "slipway-nb-kill"\n}\n'
+    )
+    terraform.apply()
+    assert "No changes" in terraform.plan()
+    terraform("destroy", "-auto-approve", "-no-color")
+    names = account.client("sagemaker").list_notebook_instances()["NotebookInstances"]
+    assert "slipway-nb-kill" not in {item["NotebookInstanceName"] for item in names}

@@ -61,6 +61,8 @@ def test_it_opens_at_its_own_address_and_that_counts_as_use(people: People, clou
     # For the owner alone, as every application; and the portal's proxy has nothing to pass on to.
     assert as_person(people.mira).get(f"/environments/{cloud.pk}/open/").status_code == 404
     assert application_upstream(cloud).address == ""
+    shown = as_person(people.dana).get(f"/api/v1/environments/{cloud.pk}/").json()
+    assert shown["app_urls"] == {"lab": ADDRESS}
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,15 @@ class EnvironmentSerializer(RowSerializer[Environment]):
         if environment.status == Environment.Status.DESTROYED:
             return {}
         applications = applications_of(environment.module_version)
-        return {application.name: app_url(environment.slug, application.path) for application in applications}
+        # What is not behind the portal's proxy has the address that its module tells, once there is one.
+        outside = outputs_shown(environment.workspace) if any(one.external for one in applications) else {}
+        urls = {
+            one.name: str(outside.get(one.address_output) or "")
+            if one.external
+            else app_url(environment.slug, one.path)
+            for one in applications
+        }
+        return {name: url for name, url in urls.items() if url}
 
     @extend_schema_field({"type": "string", "nullable": True})
     def get_runtime(self, environment: Environment) -> str | None:

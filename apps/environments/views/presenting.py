@@ -39,6 +39,8 @@ from apps.provisioning.permissions import can as change_can
 from apps.provisioning.selectors import change_active
 
 S = Environment.Status
+# What a machine is, here or in a cloud; the rest is on the settings page.
+SHOWN_INPUTS = ("cpu", "memory_gb", "instance_type", "workers_most", "repository")
 MEMORY_LOST = "Files are kept; what is only in memory is lost."
 TABS = (("detail", "Activity"), ("logs", "Logs"), ("resources", "Resources"), ("settings", "Settings"))
 
@@ -249,9 +251,7 @@ def facts_of(environment: Environment) -> list[dict[str, Any]]:
     services = list(ServiceStatus.objects.filter(workspace_id=environment.pk).order_by("name"))
     if environment.status == S.RUNNING:
         facts += [fact for service in services for fact in _service_facts(service, len(services) > 1)]
-    facts += [
-        _input_fact(environment, name) for name in ("cpu", "memory_gb", "repository") if environment.inputs.get(name)
-    ]
+    facts += [_input_fact(environment, name) for name in SHOWN_INPUTS if environment.inputs.get(name)]
     if version := environment.runtime_version:
         url = reverse("runtimes:version", args=[version.runtime.slug, version.number])
         facts.append({"label": "Python environment", "value": label_of(version), "url": url})
