@@ -16,10 +16,14 @@ from apps.audit.models import AuditEvent
 from apps.catalog.models import ModuleRetrieval, ModuleSource
 from apps.catalog.services import module_register
 from apps.core.crypto import encrypt_json
-from apps.environments.models import Environment
+from apps.environments.models import Environment, Rollout
 from apps.environments.services import environment_stop, environment_update
+from apps.environments.services.rollouts import rollout_start
 from apps.notifications.models import Notification
+from apps.policies.models import InputPolicy, Policy
+from apps.policies.services import input_policy_set, policy_create
 from apps.provisioning.models import Workspace
+from apps.runtimes.services import runtime_create
 from apps.variable_sets.models import SetVariable
 from apps.variable_sets.services import variable_set_create, variable_set_value
 from tests.cast import PASSWORD, cast_make
@@ -37,6 +41,7 @@ from tests.factories import (
 )
 
 PLAN_HASH = "d" * 64
+REGO = 'package slipway\n\nwarn contains "Quiet, please." if input.request.team == "nobody"\n'
 GIT_ADDRESS = "https://git.example.com/modules.git"
 
 
@@ -54,8 +59,11 @@ class Scene:
     message: Notification  # in dana's inbox
     event: AuditEvent  # of dana in her team
     variable: SetVariable  # of a set of her team's
+    policy: Policy  # for everybody, switched off
+    input_policy: InputPolicy  # of the notebook, for her team
     secrets: dict[str, str] = field(default_factory=dict)
     cluster: Environment | None = None  # dana's; nothing listens where it is said to be
+    rollout: Rollout | None = None  # pete's, of dana's stopped one
 
     @property
     def persons(self) -> dict[str, User]:
@@ -89,19 +97,32 @@ def scene_make() -> Scene:
     change_drive(
         change_of(waiting), "awaiting_approval", plan_hash=PLAN_HASH, plan={"resources": [], "destructive": True}
     )
-    notebook_version(version="1.1.0")
+    newer = notebook_version(version="9.9.0")
     token, _ = token_create(user=people.dana, name="mine", scopes=["read"], expires_at=later())
     message = Notification.objects.create(user=people.dana, text="It stops soon", url=f"/environments/{running.pk}/")
     event = AuditEvent.objects.filter(team_id=people.vision.pk, actor=people.dana).latest("id")
     variable = variable_make(people)
-    scene = Scene(people, theo, gone, running, stopped, failed, waiting, membership, token, message, event, variable)
+    rules = policies_make(people)
+    scene = Scene(
+        people, theo, gone, running, stopped, failed, waiting, membership, token, message, event, variable, *rules
+    )
     scene.cluster = cluster_make(people)
+    runtime_create(actor=people.pete, slug="ml", title="ML", requirements="six\n")
+    scene.rollout = rollout_start(actor=people.pete, version=newer, environments=[stopped.pk])
     _secrets_make(scene)
     theo.set_password(PASSWORD)
     theo.save(update_fields=["password"])
     gone.is_active = False
     gone.save(update_fields=["is_active"])
     return scene
+
+
+def policies_make(people: People) -> tuple[Policy, InputPolicy]:
+    made = policy_create(actor=people.pete, slug="quiet", title="Quiet", rego=REGO)
+    module = notebook_version().module
+    own = input_policy_set(actor=people.pete, module=module, team=people.vision, rules={"cpu": {"maximum": 2}})
+    assert own is not None
+    return made, own
 
 
 def variable_make(people: People) -> SetVariable:
@@ -160,10 +181,18 @@ def values_for(scene: Scene, route: Route) -> dict[str, str]:
         ("/accounts/people/{pk}/", {"pk": people.dana.pk}),
         ("/accounts/people/", {"slug": "vision", "pk": scene.membership.pk}),
         ("/environments/launch/", {"module": "local-notebook"}),
+        ("/environments/versions/", {"module": "local-notebook"}),
+        ("/environments/rollouts/new/", {"module": "local-notebook"}),
+        ("/environments/rollouts/", {"pk": scene.rollout and scene.rollout.pk, "environment_id": scene.stopped.pk}),
+        ("/api/v1/rollouts/", {"pk": scene.rollout and scene.rollout.pk}),
         ("/environments/open/", {"slug": environment.slug}),
         ("/environments/", {"pk": environment.pk, "change_id": change_of(environment).pk, "name": "header"}),
         ("/modules/sources/", {"pk": _source(scene).pk}),
+        ("/runtimes/", {"slug": "ml", "number": 1}),
+        ("/api/v1/runtimes/", {"slug": "ml", "runtime_slug": "ml", "number": 1}),
         ("/modules/", {"slug": "local-notebook", "version": "1.0.0"}),
+        ("/policies/inputs/", {"module": "local-notebook"}),
+        ("/policies/", {"slug": scene.policy.slug, "number": 1}),
         ("/variable-sets/", {"pk": scene.variable.set_id, "variable_id": scene.variable.pk}),
         ("/inbox/", {"pk": scene.message.pk}),
         ("/api/v1/teams/", {"slug": "vision", "username": "theo"}),
@@ -171,6 +200,8 @@ def values_for(scene: Scene, route: Route) -> dict[str, str]:
         ("/api/v1/environments/", {"pk": environment.pk}),
         ("/api/v1/variable-sets/{set_pk}/", {"set_pk": scene.variable.set_id, "pk": scene.variable.pk}),
         ("/api/v1/variable-sets/", {"pk": scene.variable.set_id}),
+        ("/api/v1/policies/", {"slug": scene.policy.slug, "policy_slug": scene.policy.slug, "number": 1}),
+        ("/api/v1/input-policies/", {"pk": scene.input_policy.pk}),
         ("/api/v1/changes/", {"pk": change_of(scene.waiting).pk}),
         ("/api/v1/module-sources/", {"pk": _source(scene).pk}),
         ("/api/v1/module-retrievals/", {"pk": _source(scene).retrievals.first().pk}),
@@ -219,6 +250,7 @@ def _admin_values(scene: Scene, template: str) -> dict[str, Any]:
 
 
 QUERIES = {
+    "/api/v1/input-policies/offer/": "?module=local-notebook&team=vision",
     "/environments/{pk}/log/": "?stream=build&after=0",
     "/environments/{pk}/log/download/": "?stream=build",
 }
@@ -233,7 +265,13 @@ LAUNCH = {
     "input-memory_gb": "2",
 }
 REASON = {"reason": "It is too old"}
+RUNTIME = {"slug": "new-one", "title": "New", "python": "3.11", "requirements": "six"}
 BODIES: dict[str, dict[str, Any]] = {
+    "/runtimes/new/": RUNTIME,
+    "/runtimes/{slug}/title/": {"title": "Renamed"},
+    "/api/v1/runtimes/": RUNTIME,
+    "/api/v1/runtimes/{slug}/": {"title": "Renamed"},
+    "/api/v1/runtimes/{runtime_slug}/versions/": {"requirements": "idna"},
     **{f"/modules/{{slug}}/versions/{{version}}/{verb}/": REASON for verb in ("deprecate", "revoke", "restore")},
     **{
         f"/api/v1/modules/{{module_slug}}/versions/{{version}}/{verb}/": REASON
@@ -259,7 +297,22 @@ BODIES: dict[str, dict[str, Any]] = {
     "/environments/{pk}/extend/": {"seconds": "3600"},
     "/environments/{pk}/destroy/": {"confirm": "running"},
     "/environments/{pk}/update/": {"input-cpu": "2", "input-memory_gb": "4"},
+    "/environments/rollouts/new/{module}/": {"version": "9.9.0", "wave_size": "2"},
+    "/environments/{pk}/take-over/": {"takeover-others": "slipway_volume.home = x"},
+    "/api/v1/environments/{pk}/take-over/": {"imports": [{"to": "slipway_volume.home", "id": "x"}]},
+    "/api/v1/rollouts/": {"module": "local-notebook", "version": "9.9.0"},
+    "/api/v1/rollouts/look/": {"module": "local-notebook", "version": "9.9.0"},
+    "/api/v1/rollouts/{pk}/values/": {"inputs": {}},
     "/environments/{pk}/changes/{change_id}/apply/": {"plan_hash": PLAN_HASH},
+    "/policies/new/": {"slug": "new-one", "title": "New", "rego": REGO},
+    "/policies/{slug}/edit/": {"rego": REGO.replace("Quiet", "Silent")},
+    "/policies/{slug}/settings/": {"title": "Renamed", "scope": "team:vision"},
+    "/policies/inputs/{module}/": {"effect-cpu": "fix", "value-cpu": "1"},
+    "/api/v1/policies/": {"slug": "new-one", "title": "New", "rego": REGO},
+    "/api/v1/policies/{slug}/": {"title": "Renamed"},
+    "/api/v1/policies/{policy_slug}/versions/": {"rego": REGO.replace("Quiet", "Silent")},
+    "/api/v1/input-policies/": {"module": "local-notebook", "rules": {"cpu": {"fix": 1}}},
+    "/api/v1/input-policies/{pk}/": {"rules": {"cpu": {"fix": 1}}},
     "/variable-sets/new/": {"name": "New", "team": "vision", "target": "local"},
     "/variable-sets/{pk}/edit/": {"name": "Renamed", "target": "local"},
     "/variable-sets/{pk}/variables/new/": VARIABLE,
@@ -272,7 +325,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/environments/{pk}/": {"inputs": {"memory_gb": 4}},
     "/api/v1/environments/{pk}/extend/": {"seconds": 3600},
     "/api/v1/environments/{pk}/destroy/": {"confirm": "running"},
-    "/api/v1/environments/{pk}/upgrade/": {"version": "1.1.0"},
+    "/api/v1/environments/{pk}/upgrade/": {"version": "9.9.0"},
     "/api/v1/changes/{pk}/approve/": {"plan_hash": PLAN_HASH},
     "/api/v1/changes/{pk}/reject/": {"reason": "not now"},
     "/api/v1/teams/{slug}/members/": PERSON,

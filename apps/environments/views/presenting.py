@@ -15,6 +15,7 @@ from apps.core.templatetags.portal_ui import bytes_size
 from apps.core.templatetags.portal_ui import time as time_tag
 from apps.environments.clusters import connect_of, may_connect
 from apps.environments.durations import duration_words
+from apps.environments.failure_words import diagnostic_label
 from apps.environments.models import Environment
 from apps.environments.permissions import EnvironmentPermission as P
 from apps.environments.permissions import permissions_of
@@ -157,7 +158,7 @@ class EnvironmentPage:
             "title": status_word(row).label,
             "text": row.status_reason,
             "diagnostic": diagnostic,
-            "diagnostic_label": "What Terraform said",
+            "diagnostic_label": diagnostic_label(change) if change else "",
             "actions": actions,
         }
 
