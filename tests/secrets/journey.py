@@ -62,6 +62,7 @@ class Cast:
     secrets: dict[str, str]
     dana: Visitor
     api: Visitor
+    sets: list[str] = field(default_factory=list)
 
     def canary(self, name: str) -> str:
         return self.secrets.setdefault(name, f"canary{secrets.token_hex(12)}")
@@ -81,6 +82,7 @@ def journey_make(portal: Portal, processes: ProcessWatch) -> Journey:
     queue = QueueWatch(environment["BROKER_URL"]).start()
 
     _sign_in(cast)
+    cast.sets.append(_variable_sets(cast))
     _refusals(cast)
     row = _launch(cast, "careless")
     others = [cast.stranger(who) for who in ("mira", "mallory", "ada", "pete")]
@@ -181,6 +183,27 @@ def _refusals(cast: Cast) -> None:
                 _settled(cast, row, "destroyed")
 
 
+def _variable_sets(cast: Cast) -> str:
+    """A set with a secret of each kind, each refused once and replaced once; its address."""
+    pete = cast.stranger("pete")
+    made = pete.form("/variable-sets/new/", name="Cloud", team="", target="", module="")
+    assert made.status == 302, made
+    page = made.header("Location")
+    kinds = {
+        "CLOUD_KEY": ("environment", ""),
+        "cloud.ini": ("file", "CLOUD_CREDENTIALS_FILE"),
+        "account_key": ("terraform", ""),
+    }
+    for name, (kind, pointer) in kinds.items():
+        for turn in ("first", "second"):
+            secret = cast.canary(f"the {turn} {kind} of a variable set")
+            value = f"[default]\nsecret_key = {secret}\n" if kind == "file" else secret
+            fields = {"kind": kind, "value": value, "environment_variable": pointer, "sensitive": "on"}
+            assert pete.form(f"{page}variables/new/", **fields, name="LD_PRELOAD/").status == 422
+            assert pete.form(f"{page}variables/new/", **fields, name=name).status == 302
+    return page
+
+
 def _launch(cast: Cast, name: str, **inputs: Any) -> dict[str, Any]:
     wanted = {"password": cast.canary("the sensitive input"), "key": _key(cast), **inputs}
     body = {"name": name, "team": "churn", "module": "leaky", "inputs": wanted}
@@ -242,6 +265,11 @@ def _look_everywhere(cast: Cast, row: dict[str, Any], others: list[Visitor]) -> 
             visitor.get(f"{page}log/download/?stream={stream}")
         for change in changes:
             visitor.get(f"{page}changes/{change}/")
+        for path in cast.sets:
+            for part in ("", "edit/", "variables/new/"):
+                visitor.get(path + part)
+            visitor.get(f"/api/v1{path}variables/", Accept="application/json")
+            visitor.get("/variable-sets/counting/?team=churn&target=local")
         for path in ("/", "/environments/?view=team", "/inbox/", "/notifications/", "/audit/", "/accounts/"):
             visitor.get(path)
         listed = ["environments/", f"environments/{row['id']}/", f"changes/?environment={row['id']}", "audit/"]

@@ -100,6 +100,9 @@ def allowed_in_environ(seen: Seen) -> set[str]:
     if "SLIPWAY_SERVICE_ID" in variables or "/run/slipway-entry.py" in words:
         # The service itself, and what becomes it inside its sandbox: it was given them.
         return OF_SERVICE | {f"the secret of service {number}" for number in range(9)}
+    if "TF_IN_AUTOMATION" in variables:
+        # Terraform, and what becomes it or is started by it, has what variable sets give.
+        return {"the second environment of a variable set"}
     if "apps.experiments.mlflow_server" in words or "mlflow.server" in words:
         return {"PostgreSQL's MLflow role", "MLflow's server"}
     if "apps.experiments.demo.train" in words or (words.startswith("git ") and "MLFLOW_TRACKING_URI" in variables):

@@ -30,11 +30,7 @@ class StageBounds:
         """As the settings say, or longer where the module asks for it."""
         least = settings.APPLY_MINUTES if phase == "apply" else settings.PLAN_MINUTES
         asked = self.asked.get(f"{phase}_minutes")
-        return (
-            max(least, min(asked, MOST_MINUTES[f"{phase}_minutes"]))
-            if isinstance(asked, int) and phase in MOST_MINUTES
-            else least
-        )
+        return max(least, min(asked, MOST_MINUTES[f"{phase}_minutes"])) if isinstance(asked, int) else least
 
     def begin(self, phase: Phase, attempt: int) -> StageLimits:
         limits = StageLimits(

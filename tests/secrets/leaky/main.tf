@@ -19,6 +19,15 @@ resource "terraform_data" "unmarked" {
   input = "password=${nonsensitive(var.password)}"
 }
 
+# Says what variable sets gave: to the log, and to the state.
+resource "terraform_data" "given" {
+  input = "account=${var.account_key}"
+
+  provisioner "local-exec" {
+    command = "echo key $CLOUD_KEY; printf 'user:%s' \"$CLOUD_KEY\" | base64 -w0; echo; cat \"$CLOUD_CREDENTIALS_FILE\""
+  }
+}
+
 resource "slipway_service" "talker" {
   name        = "talker"
   running     = var.slipway.running

