@@ -16,12 +16,17 @@ def write_first(folder: Path) -> None:
         _write(folder / path, text)
 
 
+def version_raise(folder: Path, version: str) -> None:
+    """Another `version` in module.yaml."""
+    manifest = folder / "notes" / "module.yaml"
+    manifest.write_text(re.sub(r"^version: .*$", f"version: {version}", manifest.read_text(), flags=re.MULTILINE))
+
+
 def write_second(folder: Path) -> None:
     """Version 1.1.0, as chapter 3 says."""
     for path, text, adds in _steps("## 3.", "## 4."):
         _write(folder / path, (folder / path).read_text() + "\n" + text if adds else text)
-    manifest = folder / "notes" / "module.yaml"
-    manifest.write_text(manifest.read_text().replace("version: 1.0.0", "version: 1.1.0"))
+    version_raise(folder, "1.1.0")
 
 
 def _steps(begin: str, end: str) -> list[tuple[str, str, bool]]:
