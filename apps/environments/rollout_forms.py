@@ -73,6 +73,8 @@ def common_form(
     fields = {name: field for name, field in form_class.base_fields.items() if name in asked}
     for field in fields.values():
         field.required = False
+        # “Stored, leave empty to keep it” is said of an environment's own value.
+        field.widget.attrs.pop("placeholder", None)
     form_class.base_fields = fields
     form_class.preset_values = {}
     form = form_class(data, prefix=INPUT_PREFIX)

@@ -292,6 +292,12 @@ def test_a_plan_that_replaces_something_waits_for_the_owners_click(
     assert (change.status, change.approved_by) == ("planned", people.dana)
 
 
+def test_only_the_body_of_a_change_follows_it(people: People, as_person: Callable[..., Client]) -> None:
+    environment = in_state(people, "awaiting")
+    page = as_person(people.dana).get(at(environment, f"changes/{change_of(environment).pk}/")).content.decode()
+    assert page.count(f"changes/{change_of(environment).pk}/part/") == 1
+
+
 def test_a_plan_can_be_discarded(people: People, as_person: Callable[..., Client]) -> None:
     environment = in_state(people, "awaiting")
     url = at(environment, f"changes/{change_of(environment).pk}/")

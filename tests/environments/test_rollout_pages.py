@@ -182,3 +182,11 @@ def test_pages_ask_the_database_as_often_for_many_as_for_few(people: People, as_
             state="done",
         )
     assert few == [queries(url) for url in urls]
+
+
+def test_only_the_body_follows_the_rollout(people: People, as_person: AsPerson) -> None:
+    """A header that followed it as well would be replaced by the body at the first event."""
+    environment_running(people, name="nb0")
+    rollout = started(people)
+    page = as_person(people.pete).get(f"/environments/rollouts/{rollout.pk}/").content.decode()
+    assert page.count(f'data-live-topic="{rollout.topic}"') == 1
