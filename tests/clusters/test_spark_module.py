@@ -46,7 +46,7 @@ def client(server: Running, code: str, what: dict[str, Any]) -> subprocess.Compl
         env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", "USER": "dana"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
     )
 
