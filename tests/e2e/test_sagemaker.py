@@ -102,8 +102,7 @@ def test_a_sagemaker_notebook_from_the_page(portal: Portal, browser: Browser, ac
     page.get_by_role("button", name="Stop").first.click()
     expect(page.get_by_text("Stopped, files kept").first).to_be_visible(timeout=SLOW)
     assert account.status(notebook) == "Stopped"
-    page.get_by_role("button", name="Start").first.click()
-    expect(page.get_by_role("link", name="Open JupyterLab").first).to_be_visible(timeout=SLOW)
+    _start_and_open(page, portal, environment_id, notebook)
     assert account.status(notebook) == "InService"
     _stopped_by_itself(page, portal, account, environment_id, notebook)
 
@@ -119,6 +118,13 @@ def test_a_sagemaker_notebook_from_the_page(portal: Portal, browser: Browser, ac
             assert account.environment["AWS_SECRET_ACCESS_KEY"].encode() not in file.read_bytes(), file
 
 
+def _start_and_open(page: Page, portal: Portal, environment_id: str, notebook: str) -> None:
+    """One button starts it, and the tab moves on to AWS once it runs."""
+    page.get_by_role("button", name="Start and open").first.click()
+    page.wait_for_url(re.compile(rf".*openNotebook/{re.escape(notebook)}\?view=lab"), timeout=SLOW)
+    page.goto(f"{portal.url}environments/{environment_id}/")
+
+
 def _stopped_by_itself(page: Page, portal: Portal, account: Account, environment_id: str, notebook: str) -> None:
     """Idle stop: seen by a check, said on the page, started again by the same button."""
     account.client("sagemaker").stop_notebook_instance(NotebookInstanceName=notebook)
@@ -127,6 +133,5 @@ def _stopped_by_itself(page: Page, portal: Portal, account: Account, environment
     status, told = portal.call("POST", f"api/v1/environments/{environment_id}/refresh/", {}, token)
     assert status in (200, 202), told
     expect(page.get_by_text("Stopped, files kept").first).to_be_visible(timeout=SLOW)
-    page.get_by_role("button", name="Start").first.click()
-    expect(page.get_by_role("link", name="Open JupyterLab").first).to_be_visible(timeout=SLOW)
+    _start_and_open(page, portal, environment_id, notebook)
     assert account.status(notebook) == "InService"
