@@ -100,8 +100,9 @@ class Locker:
         configuration = self.runtimes.home() / ".config" / "uv"
         shown = [path for path in (*read, configuration, Path("/etc/uv")) if path.is_absolute() and path.exists()]
         uid = self.sandboxes.uid(OWNER)
-        for path in (home, *home.iterdir()) if uid is not None else ():
-            os.chown(path, uid, uid)
+        if uid is not None:
+            for path in (home, *home.iterdir()):
+                os.chown(path, uid, uid)
         sandbox = self.sandboxes.make(OWNER, home=home, private=folder / "private", read=tuple(shown))
         isolation = self.sandboxes.isolation
         seen = isolation.home_seen(home)

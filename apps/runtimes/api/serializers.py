@@ -46,8 +46,9 @@ class RuntimeVersionSerializer(serializers.ModelSerializer[RuntimeVersion]):
 
 
 class RuntimeVersionDetailSerializer(RuntimeVersionSerializer):
-    class Meta(RuntimeVersionSerializer.Meta):
-        fields = (*RuntimeVersionSerializer.Meta.fields, "requirements", "lock", "log")  # type: ignore[assignment]
+    class Meta:
+        model = RuntimeVersion
+        fields = (*RuntimeVersionSerializer.Meta.fields, "requirements", "lock", "log")
         read_only_fields = fields
 
 

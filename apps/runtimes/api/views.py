@@ -171,8 +171,8 @@ class RuntimeVersionViewSet(
         row, asked = self.get_object(), request.query_params.get("from", "")
         base = version_before(row) if not asked else None
         if asked:
-            number = int(asked) if asked.isdecimal() and asked.isascii() and len(asked) < 7 else 0
-            base = self.get_queryset().filter(number=number).first()
+            other = int(asked) if asked.isdecimal() and asked.isascii() and len(asked) < 7 else 0
+            base = self.get_queryset().filter(number=other).first()
             if base is None:
                 raise InvalidInput(errors={"from": [f"{runtime_slug} has no version {asked[:10]}."]})
         found = difference_between(base, row) or Difference([], [], [])
