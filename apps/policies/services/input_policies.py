@@ -16,7 +16,8 @@ from apps.policies.rules import Rules, rules_problems
 
 def interface_of(module: Module) -> ModuleInterface:
     """What rules of a module are held against: its newest published version. Raises `InputPolicyInvalid`."""
-    version = ModuleVersion.objects.filter(pk=module.latest_version_id).only("interface").first()
+    latest = module.latest_version_id
+    version = ModuleVersion.objects.filter(pk=latest).only("interface").first() if latest else None
     if version is None:
         raise InputPolicyInvalid(errors={"module": [f"{module.title} has no published version yet."]})
     found: ModuleInterface = version.parsed()

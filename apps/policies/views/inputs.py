@@ -50,7 +50,8 @@ def input_policy(request: SignedIn, module: str) -> HttpResponse:
     own = next((row for row in policies if row.team == team), None)
     rules: Rules = own.rules if own else {}
     everybody: Rules = next((row.rules for row in policies if row.team is None), {}) if team else {}
-    rows, top = rows_of(interface, rules, everybody), []
+    rows = rows_of(interface, rules, everybody)
+    top: list[str] | None = []
     if request.method == "POST":
         rows = rows_sent(interface, request.POST, everybody)
         top = _save(request, entry, team, rows, _stale(interface, rules))
