@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import connection, reset_queries, transaction
 from django.middleware.csrf import _get_new_csrf_string
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -87,6 +87,8 @@ class Visitors:
         path = self._path(route)
         kind = {"content_type": "application/json"} if route.is_api else {}
         with transaction.atomic():
+            # Else the log fills up over the whole walk, and what is asked last is no longer in it.
+            reset_queries()
             with CaptureQueriesContext(connection) as captured:
                 if method == "GET":
                     response = client.get(path, headers=headers)
