@@ -4,6 +4,9 @@ from apps.catalog.models import ModuleVersion
 from apps.environments.models import Environment
 
 KEPT = "Files are kept."
+# Why it is not as it was left, where a check found it so.
+STOPPED_OUTSIDE = "It stopped by itself because it was idle, or was stopped outside Slipway."
+STARTED_OUTSIDE = "It was started outside Slipway."
 
 
 def lost_on_stop(version: ModuleVersion) -> str:

@@ -106,14 +106,22 @@ def test_a_stop_that_keeps_files_asks_nothing(people: People, cloud: Environment
     assert change_of(cloud).kind == "stop"
 
 
-def test_a_check_that_finds_it_stopped_says_so_and_a_start_brings_it_back(people: People, cloud: Environment) -> None:
+def test_a_check_that_finds_it_stopped_says_so_and_a_start_brings_it_back(
+    people: People, cloud: Environment, as_person: Any
+) -> None:
     environment_refresh(environment=cloud, actor=None)
+    drift = {"address": "slipway_sagemaker_power.this", "type": "slipway_sagemaker_power", "name": "this"}
+    drift |= {"action": "update", "attributes": [{"name": "running", "before": True, "after": False}]}
+    Change.objects.filter(pk=change_of(cloud).pk).update(plan={"resources": [], "drift": [drift]})
     outputs(cloud, address=ADDRESS, running=False)
     change_drive(change_of(cloud))
     cloud.refresh_from_db()
     assert (cloud.status, cloud.desired_running, cloud.expires_at) == ("stopped", False, None)
     assert "because it was idle" in cloud.status_reason
     assert "because it was idle" in Notification.objects.get(user=people.dana).text
+    page = as_person(people.dana).get(f"/environments/{cloud.pk}/").content.decode()
+    assert "See what changed" in page
+    assert "Undo these changes" not in page
     # And the other way round, with a stop time, so that it does not run for ever.
     environment_refresh(environment=cloud, actor=None)
     outputs(cloud, address=ADDRESS, running=True)
@@ -121,6 +129,13 @@ def test_a_check_that_finds_it_stopped_says_so_and_a_start_brings_it_back(people
     cloud.refresh_from_db()
     assert (cloud.status, cloud.desired_running) == ("running", True)
     assert cloud.expires_at is not None
+
+
+def test_the_launch_form_says_what_the_stop_time_ends(people: People, cloud: Environment, as_person: Any) -> None:
+    loses(cloud, LOST)
+    page = as_person(people.dana).get(f"/environments/launch/{cloud.module.slug}/").content.decode()
+    assert LOST in page
+    assert "Files are kept." not in page
 
 
 def test_what_runs_in_a_cloud_is_looked_at_when_nobody_has_for_a_while(cloud: Environment) -> None:

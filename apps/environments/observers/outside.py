@@ -3,12 +3,11 @@
 from typing import Any
 
 from apps.environments.models import Environment
+from apps.environments.stopping import STARTED_OUTSIDE, STOPPED_OUTSIDE
 from apps.provisioning.selectors import workspace_outputs
 
 # The output with which a module says whether what it built really runs.
 OUTPUT = "running"
-STOPPED = "It stopped by itself because it was idle, or was stopped outside Slipway."
-STARTED = "It was started outside Slipway."
 
 
 def runs_really(environment: Environment) -> bool | None:
@@ -26,5 +25,5 @@ def moved_outside(environment: Environment) -> str:
     if runs is None:
         return ""
     if environment.status == Environment.Status.RUNNING and not runs:
-        return STOPPED
-    return STARTED if environment.status == Environment.Status.STOPPED and runs else ""
+        return STOPPED_OUTSIDE
+    return STARTED_OUTSIDE if environment.status == Environment.Status.STOPPED and runs else ""

@@ -139,6 +139,7 @@ WORDS = {
     "refresh": ("asked for a check", "refresh"),
     "extend": ("moved its stop time", "clock"),
     "connect": ("connected to it", "plug"),
+    "open": ("opened it", "external-link"),
     "create-done": ("It is running", "circle-check"),
     "start-done": ("It is running", "circle-check"),
     "stop-done": ("It has stopped", "player-stop"),

@@ -60,6 +60,8 @@ def launch_module(request: HttpRequest, module: str) -> HttpResponse:
     if runtimes:
         linked["runtime"] = _runtime(request.GET.get("runtime"), interface, runtimes)
     details = LaunchDetailsForm(user=user, limits=ttl_limits(version), runtimes=runtimes, initial=linked)
+    if interface.lost_on_stop:
+        details.fields["ttl"].help_text = f"{interface.lost_on_stop} You can extend it at any time."
     inputs = inputs_form(offer, preset=size.name if size else None, initial=_linked_inputs(request, interface))
     # A link that goes against the platform team's rules shows what they let be.
     inputs.initial = offer.obeyed(inputs.initial)

@@ -21,7 +21,7 @@ from apps.environments.permissions import EnvironmentPermission as P
 from apps.environments.permissions import permissions_of
 from apps.environments.runtime_choice import label_of
 from apps.environments.selectors import change_last, drift_found, files_would_be_lost
-from apps.environments.stopping import KEPT, lost_on_stop
+from apps.environments.stopping import KEPT, STARTED_OUTSIDE, STOPPED_OUTSIDE, lost_on_stop
 from apps.environments.version_flags import version_notice
 from apps.environments.views.actions import (
     action_link,
@@ -193,7 +193,8 @@ class EnvironmentPage:
             return None
         url = reverse("environments:change", args=[row.pk, found.pk])
         actions: list[dict[str, Any]] = [{"label": "See what changed", "url": url, "method": "get", "small": True}]
-        if P.UPDATE in self.granted:
+        # Stopped or started outside, it is as its status says: what is left to do is the button above.
+        if P.UPDATE in self.granted and row.status_reason not in (STOPPED_OUTSIDE, STARTED_OUTSIDE):
             actions.append(action_post("reconcile", row, "Undo these changes", "refresh", small=True))
         return {
             "tone": "warn",
