@@ -241,6 +241,8 @@ def plan_shown(change: Change, version: ModuleVersion) -> dict[str, Any]:
     A check has no plan of its own; what it found changed outside Slipway stands there instead.
     """
     labels = version.interface.get("resource_labels") or {}
+    # What is lost is called as the version called it that made it.
+    labels = {loss["address"]: loss["label"] for loss in losses_in(change.plan)} | labels
     part = "drift" if change.kind == Change.Kind.REFRESH else "resources"
     resources = [
         {
