@@ -17,8 +17,8 @@ def test_credentials_are_set_shown_by_name_and_replaced(portal: Portal, browser:
     page.goto(f"{portal.url}variable-sets/")
     page.get_by_role("link", name="Add variable set").click()
     page.get_by_label("Name", exact=True).fill("Cloud of churn")
-    page.get_by_label("Team").select_option("churn")
-    page.get_by_label("Target").select_option("local")
+    page.locator("#id_team").select_option("churn")
+    page.locator("#id_target").select_option("local")
     page.get_by_role("button", name="Add variable set").click()
     expect(page.get_by_role("heading", name="Cloud of churn", exact=True)).to_be_visible()
     address = page.url

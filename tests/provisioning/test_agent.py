@@ -11,7 +11,7 @@ from django.db import connections
 
 from apps.accounts.models import User
 from apps.catalog.models import ModuleVersion
-from apps.catalog.services import _archive
+from apps.catalog.services.registering import _archive
 from apps.provisioning.agent.build import agent_build
 from apps.provisioning.agent.daemon import Agent
 from apps.provisioning.models import Change, LogLine, ServiceStatus, StateVersion, Workspace
@@ -192,7 +192,7 @@ def test_what_destroys_something_waits_for_a_click(
     wait_for(waits)
     assert update.status == "awaiting_approval", update.failure_detail
     assert any(item["action"] == "replace" for item in update.plan["resources"])
-    change_approve(change=update, actor=dana, plan_hash=update.plan_hash)
+    change_approve(change=update, actor=dana, plan_hash=update.plan_hash, confirm=update.workspace.name)
     wait_for(ended(update))
     assert (update.status, update.failure_detail) == ("applied", "")
 

@@ -127,7 +127,7 @@ def test_an_apply_that_hangs_is_cancelled(people: "People", root: Path) -> None:
     assert time.monotonic() - began < 30
 
 
-@pytest.mark.parametrize("megabytes", [30, pytest.param(200, marks=pytest.mark.matrix)])
+@pytest.mark.parametrize("megabytes", [12, pytest.param(200, marks=pytest.mark.matrix)])
 def test_a_flood_of_output_is_bounded_and_its_error_told(people: "People", root: Path, megabytes: int) -> None:
     from apps.provisioning.agent.build_log import MOST_ERRORS, MOST_LINES
     from apps.provisioning.stage_setup import StageLimits
@@ -203,6 +203,7 @@ def test_a_huge_plan_is_refused_and_a_large_state_shown_in_part(people: "People"
     assert len(page.content) < 2 * MB
 
 
+@pytest.mark.matrix
 def test_a_fork_bomb_is_held(people: "People", root: Path) -> None:
     environment = launch(people, command="for i in $(seq 3000); do sleep 3 & done; wait")
     goes_on(people)
