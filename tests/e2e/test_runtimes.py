@@ -14,7 +14,7 @@ from tests.e2e.notebook import LAUNCH_FORM, Notebook, notebooks_destroy
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("portal"), pytest.mark.timeout(600)]
 BUILT_MS = 400_000
 SEED = "python-3-11-scikit-learn"
-PICTURES = os.environ.get("SLIPWAY_PICTURES", "")
+PICTURES = os.environ.get("SLIPWAY_E2E_PICTURES")
 
 
 def walk(page: Page, portal: Portal, name: str, path: str) -> None:
