@@ -12,7 +12,7 @@ from apps.catalog.interface.model import Variable
 from apps.catalog.launch_fields import InputField, field_for, read_number, write_as
 from apps.policies.rules import Rule, Rules
 
-EFFECTS = (("", "As the module has it"), ("fix", "Fixed"), ("hide", "Hidden"), ("limit", "Restricted"))
+EFFECTS = (("", "As it is"), ("fix", "Fixed"), ("hide", "Hidden"), ("limit", "Restricted"))
 CELLS = ("effect", "value", "options", "minimum", "maximum")
 MOST_TEXT = 20_000
 

@@ -186,3 +186,26 @@ def test_a_rule_for_a_variable_that_is_gone_is_flagged_and_can_be_removed(people
     assert InputPolicy.objects.get().rules.keys() == {"gone", "cpu"}
     assert pete.post(address, {"remove-gone": "1"}).status_code == 302
     assert not InputPolicy.objects.exists()
+
+
+def test_lists_ask_the_database_as_often_for_many_as_for_one(people: "People") -> None:
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    from apps.policies.models import InputPolicy
+    from tests.factories import notebook_version
+
+    module = notebook_version().module
+    pete = browser(people.pete)
+    counts = []
+    for slug, team in (("first", people.vision), ("second", people.churn), ("third", people.pricing)):
+        policy(people, slug=slug)
+        InputPolicy.objects.create(module=module, team=team, rules={"cpu": {"maximum": 2}})
+        found = []
+        for path in ("/policies/", "/policies/inputs/", "/api/v1/policies/", "/api/v1/input-policies/"):
+            with CaptureQueriesContext(connection) as captured:
+                assert pete.get(path).status_code == 200
+            found.append(len(captured))
+        counts.append(found)
+    assert counts[1] == counts[2]
+    assert max(counts[2]) <= 12

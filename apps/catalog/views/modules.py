@@ -57,7 +57,14 @@ def module(request: SignedIn, slug: str) -> HttpResponse:
         "tabs": [{"label": label, "url": f"?tab={name}", "active": name == tab} for name, label in TABS],
         "crumbs": [{"label": "Modules", "url": reverse("catalog:list")}],
         "meta": [{"text": entry.get_kind_display()}, {"text": f"runs on {entry.target}"}],
-        "actions": [{"label": "Where it runs", "url": where_url, "icon": "stack-2"}]
+        "actions": [
+            {"label": "Where it runs", "url": where_url, "icon": "stack-2"},
+            {
+                "label": "Inputs people may set",
+                "url": reverse("policies:input_policy", args=[slug]),
+                "icon": "adjustments",
+            },
+        ]
         if request.user.sees_everything
         else [],
         "launch": {"label": f"Launch {entry.title.lower()}", "url": launch_url, "icon": "rocket"} if latest else None,
