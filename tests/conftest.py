@@ -62,12 +62,12 @@ def browser() -> "Iterator[Browser]":
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as session:
-        started = session.chromium.launch(executable_path=_chromium(), args=CHROMIUM_ARGUMENTS)
+        started = session.chromium.launch(executable_path=chromium(), args=CHROMIUM_ARGUMENTS)
         yield started
         started.close()
 
 
-def _chromium() -> str:
+def chromium() -> str:
     """`make test` names the browser it found or installed in CHROMIUM."""
     found = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     assert found, "No Chromium: run `make test`, which installs one, or set CHROMIUM"
