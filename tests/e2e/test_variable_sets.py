@@ -32,7 +32,7 @@ def test_credentials_are_set_shown_by_name_and_replaced(portal: Portal, browser:
         page.get_by_label("Name", exact=True).fill("CLOUD_KEY")
         page.get_by_label("Value").fill(SECRET)
         page.get_by_role("button", name="Set variable").click()
-        expect(page.get_by_role("region", name="Variables")).to_contain_text("secret, not shown")
+        expect(page.get_by_role("region", name="Names and values")).to_contain_text("secret, not shown")
         page.get_by_role("link", name="Set value of CLOUD_KEY").click()
         edited = page.url
         page.get_by_label("New value").fill(f"{SECRET}-second")
@@ -45,7 +45,7 @@ def test_credentials_are_set_shown_by_name_and_replaced(portal: Portal, browser:
         dana.get_by_text("Given by variable sets").click()
         expect(dana.get_by_role("complementary", name="What you get")).to_contain_text("Cloud of churn: CLOUD_KEY")
         dana.get_by_role("link", name="Cloud of churn").first.click()
-        expect(dana.get_by_role("region", name="Variables")).to_contain_text("secret, not shown")
+        expect(dana.get_by_role("region", name="Names and values")).to_contain_text("secret, not shown")
         expect(dana.get_by_role("link", name="Add variable")).to_have_count(0)
         assert SECRET not in dana.content()
         dana.context.close()
