@@ -325,6 +325,11 @@ RUNTIME_SOURCE_BUILDS = env.boolean(
     default=False,
     help="Python environments may hold packages that are built from source, which runs their code on the machine.",
 )
+RUNTIME_SOURCE_PACKAGES = env.words(
+    "RUNTIME_SOURCE_PACKAGES",
+    default=("pyspark", "pyspark-client"),
+    help="Packages of Python environments that may be built from source all the same: their makers publish no wheels.",
+)
 RUNTIME_MEGABYTES = env.integer(
     "RUNTIME_MEGABYTES",
     default=12_000,

@@ -111,6 +111,13 @@ def test_contradictions_and_packages_without_wheels_have_words(machine: Machine)
         lock(machine, "pyspark==3.5.0\n")
 
 
+def test_a_package_without_wheels_can_be_named_as_an_exception(machine: Machine) -> None:
+    """The client of Spark clusters, which the notebook's own requirements name, is published as source alone."""
+    made = lock(machine, "pyspark-client==4.2.*\n", from_source=("pyspark-client",))
+    assert made.startswith("--no-binary pyspark-client\n--only-binary :all:\n")
+    assert "pyspark-client==4.2" in made
+
+
 @pytest.mark.parametrize(
     ("said", "words"),
     [

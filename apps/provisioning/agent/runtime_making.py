@@ -97,6 +97,7 @@ class RuntimeMaker:
             python=version.runtime.python,
             only_wheels=not settings.RUNTIME_SOURCE_BUILDS,
             ended=self.stopping,
+            from_source=settings.RUNTIME_SOURCE_PACKAGES,
         )
         locked = runtime_version_locked(version_id=version.pk, lock=lock)
         return locked or RuntimeVersion.objects.select_related("runtime").get(pk=version.pk)

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -64,8 +65,10 @@ class Locker:
     sandboxes: Sandboxes
     seconds: float = SECONDS
 
-    def lock(self, text: str, *, python: str, only_wheels: bool, ended: threading.Event) -> str:
-        """The lock of `text`, for every system that the packages have wheels for.
+    def lock(
+        self, text: str, *, python: str, only_wheels: bool, ended: threading.Event, from_source: Sequence[str] = ()
+    ) -> str:
+        """The lock of `text`, for every system that the packages have wheels for; those in `from_source` may be built.
 
         Raises `MachineError`, its log uv's last lines, where there is none, and `LockingEnded` once `ended` is set.
         """
@@ -74,7 +77,7 @@ class Locker:
         try:
             home = directory_private(folder / "home")
             text_write(home / "requirements.in", text, mode=0o644)
-            result = self._run(folder, home, _arguments(python, only_wheels=only_wheels), ended)
+            result = self._run(folder, home, _arguments(python, only_wheels, from_source), ended)
             if result.returncode:
                 raise _refusal(result.stderr)
             # Where to look for the packages that are built from the lock, too; uv leaves it out.
@@ -147,11 +150,14 @@ class Locker:
         return MachineError(detail, code="machine:locking-failed", status=422)
 
 
-def _arguments(python: str, *, only_wheels: bool) -> list[str]:
+def _arguments(python: str, only_wheels: bool, from_source: Sequence[str]) -> list[str]:
     arguments = ["pip", "compile", "--universal", "--generate-hashes", "--no-header", "--no-sources", "--quiet"]
     arguments += ["--python", interpreter(), "--python-version", python, "--no-python-downloads"]
     # Written into the lock, so that no build takes a source package in a wheel's place either.
-    arguments += ["--only-binary", ":all:", "--emit-build-options"] if only_wheels else []
+    if only_wheels:
+        arguments += ["--only-binary", ":all:", "--emit-build-options"]
+        # uv takes a package named here out of ":all:".
+        arguments += [word for name in from_source for word in ("--no-binary", name)]
     return [*arguments, "requirements.in", "--output-file", "requirements.lock"]
 
 
