@@ -21,7 +21,8 @@ TEAMS_SHOWN = 200
 
 @dataclass(frozen=True)
 class Place:
-    """An entry of the left bar. `who` names the role that sees it; `apps` are where it is the current one."""
+    """An entry of the left bar. `who` names the role that sees it; it is the current one on pages of `apps`, and on those
+    whose name begins with `views` no other is."""
 
     label: str
     name: str
@@ -30,6 +31,7 @@ class Place:
     group: str = ""
     who: str = "everybody"
     apps: tuple[str, ...] = ()
+    views: str = ""
     keeps_team: bool = False
 
 
@@ -38,7 +40,14 @@ PLACES = (
     Place("Environments", "environments:list", "stack-2", "e", apps=("environments",), keeps_team=True),
     Place("People", "accounts:people", "users", "p"),
     Place("Modules", "catalog:list", "package", group="Platform", who="platform", apps=("catalog",)),
-    Place("Rollouts", "environments:rollouts", "arrow-right", group="Platform", who="everything"),
+    Place(
+        "Rollouts",
+        "environments:rollouts",
+        "arrow-right",
+        group="Platform",
+        who="everything",
+        views="environments:rollout",
+    ),
     Place("Variable sets", "variable_sets:list", "key", group="Platform", who="everything", apps=("variable_sets",)),
     Place("Python environments", "runtimes:list", "cube", group="Platform", who="platform", apps=("runtimes",)),
     Place("Policies", "policies:list", "adjustments", group="Platform", who="everything", apps=("policies",)),
@@ -137,13 +146,21 @@ class Shell:
     def nav(self) -> list[dict[str, Any]]:
         if not self.is_open:
             return []
-        entries = [self._entry(place) for place in places_for(self._user)]
+        places = places_for(self._user)
+        current = self._current(places)
+        entries = [self._entry(place, is_active=place is current) for place in places]
         return [entry for entry in entries if entry["url"]]
 
-    def _entry(self, place: Place) -> dict[str, Any]:
-        url = link(place.name)
+    def _current(self, places: list[Place]) -> Place | None:
         match = self._request.resolver_match
-        is_active = match is not None and (match.view_name == place.name or match.app_name in place.apps)
+        if match is None:
+            return None
+        exact = (place for place in places if place.views and match.view_name.startswith(place.views))
+        broad = (place for place in places if match.view_name == place.name or match.app_name in place.apps)
+        return next(exact, None) or next(broad, None)
+
+    def _entry(self, place: Place, *, is_active: bool) -> dict[str, Any]:
+        url = link(place.name)
         kept = f"?team={self.team}" if place.keeps_team and self._request.GET.get("team") and self.team else ""
         return {
             "label": place.label,

@@ -1,0 +1,24 @@
+"""One entry of the left bar is the current one."""
+
+import re
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.parametrize(
+    ("page", "entry"),
+    [("environments:list", "Environments"), ("environments:rollouts", "Rollouts"), ("catalog:register", "Modules")],
+)
+def test_a_page_belongs_to_one_place(client: Client, page: str, entry: str) -> None:
+    from tests.factories import people_make
+
+    client.force_login(people_make().pete)
+    shown = client.get(reverse(page)).content.decode()
+    bar = shown.partition("<main")[0]
+    current = re.findall(r'<a[^>]*aria-current="page"[^>]*>(.*?)</a>', bar, re.DOTALL)
+    assert len(current) == 1
+    assert entry in current[0]
