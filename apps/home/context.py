@@ -21,8 +21,10 @@ TEAMS_SHOWN = 200
 
 @dataclass(frozen=True)
 class Place:
-    """An entry of the left bar. `who` names the role that sees it; it is the current one on pages of `apps`, and on those
-    whose name begins with `views` no other is."""
+    """An entry of the left bar. `who` names the role that sees it.
+
+    It is the current one on pages of `apps`; on those whose name begins with `views` it is so before any other.
+    """
 
     label: str
     name: str
