@@ -145,3 +145,37 @@ def test_each_team_is_given_its_own(people: "People", agent: Path) -> None:
     assert "(local-exec): 1" in log_of(theirs)
     # Behind other letters in base64, as in a header, it is masked as well.
     assert re.search("base64: dXNlcj.••••••", log_of(mine))
+
+
+def test_a_module_that_looks_around_finds_nothing_of_the_portal_nor_of_another_team(
+    people: "People", agent: Path, settings: Any
+) -> None:
+    from apps.variable_sets.services import variable_set_value
+    from tests.faults.one_agent import reach, settled, until
+
+    row = given(people, team=people.vision, CLOUD_KEY="canary-of-vision-22")
+    variable_set_value(
+        variable_set=row, actor=people.pete, name="c.ini", kind="file", environment_variable="CLOUD_CREDENTIALS_FILE",
+        value=f"secret_key = {FILED}",
+    )  # fmt: skip
+    variable_set_value(variable_set=row, actor=people.pete, name="api_key", kind="terraform", value=API_KEY)
+    mine = launch(people, command="sleep 25")
+    reach(mine, "applying")
+    until(lambda: list(agent.glob("workspaces/*/changes/*/apply/given/*/c.ini")))
+
+    below = f"{agent}/workspaces/*"
+    look = (
+        f"(cat /proc/[0-9]*/environ /proc/[0-9]*/cmdline {below}/changes/*/*/given/*/* {below}/changes/*/*/*.json "
+        f"{below}/work/*.json {below}/work/*.tfstate {agent}/secret {settings.BASE_DIR}/.slipway/keys/* "
+        f"/proc/[0-9]*/root{agent}/secret; find {agent} -type f) 2>/dev/null "
+        "| tr '\\0' '\\n' | sed 's/^/found: /' | sort -u | head -n 2000"
+    )
+    theirs = launch(people, owner=people.mallory, team=people.pricing, command=look)
+    settled(theirs, "running")
+    seen = log_of(theirs)
+    assert "found: TF_IN_AUTOMATION=1" in seen, "it did look"
+    secret = (agent / "secret").read_text().strip()
+    for canary in ("canary-of-vision-22", API_KEY, FILED, settings.SECRET_KEY, *settings.SLIPWAY_KEYS, secret):
+        assert canary not in seen
+    assert str(mine.pk) not in seen
+    settled(mine, "running")
