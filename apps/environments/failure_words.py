@@ -27,13 +27,13 @@ BY_CODE: dict[str, FailureWords] = {
     ),
     "provisioning:time-limit": FailureWords(
         "It took longer than a change may take, and was ended.",
-        "What was finished is kept. Try again; if it happens twice, tell a platform engineer: the module hangs, or needs "
-        "more minutes in its module.yaml.",
+        "What was finished is kept. Try again; if it happens twice, tell a platform engineer: the module hangs, or "
+        "needs more minutes in its module.yaml.",
     ),
     "provisioning:stage-memory": FailureWords(
         "Terraform needed more memory than it may have, and was ended.",
-        "What was finished is kept. Tell a platform engineer: the module builds something too large, or STAGE_MEMORY_MB "
-        "is too small.",
+        "What was finished is kept. Tell a platform engineer: the module builds something too large, or "
+        "STAGE_MEMORY_MB is too small.",
     ),
     "provisioning:processes-limit": FailureWords(
         "The module started too many processes, and was ended.",
@@ -41,8 +41,8 @@ BY_CODE: dict[str, FailureWords] = {
     ),
     "provisioning:disk-limit": FailureWords(
         "The module wrote too much into its work folder, and was ended.",
-        "What was finished is kept, the folder was cleared. Tell a platform engineer: this is a fault of the module, or "
-        "STAGE_DISK_MB is too small.",
+        "What was finished is kept, the folder was cleared. Tell a platform engineer: this is a fault of the module, "
+        "or STAGE_DISK_MB is too small.",
     ),
     "provisioning:plan-too-large": FailureWords(
         "The plan is too large to be looked through.",
