@@ -26,7 +26,8 @@ class Counted:
 def sets_listed(user: User) -> QuerySet[Any]:
     """The sets a person sees, with how many variables each has and when one was last set."""
     rows: QuerySet[Any] = VariableSet.objects.visible_to(user).select_related("team", "module")
-    return rows.annotate(variable_count=Count("variables"), set_at=Max("variables__updated_at"))
+    listed: QuerySet[Any] = rows.annotate(variable_count=Count("variables"), set_at=Max("variables__updated_at"))
+    return listed
 
 
 def variables_counted(*, team: Team | None, target: str, module_slug: str) -> list[Counted]:
