@@ -63,7 +63,6 @@ OF_MACHINE = {
     "machine:service-timeout": "provisioning:health-timeout",
     "machine:port-taken": "provisioning:port",
     "machine:no-gpu": "provisioning:no-gpu",
-    "machine:no-gpu": "provisioning:no-gpu",
     "machine:no-port": "provisioning:port",
 }
 

@@ -93,7 +93,7 @@ def test_a_fork_bomb_leaves_the_neighbour_answering(remote_make, level):
 
 
 def _answers(neighbour: Bench, service: dict) -> None:
-    """Within fifteen seconds. With Landlock alone it cannot begin a thread until the other's processes have been ended."""
+    """Within fifteen seconds: with Landlock alone it begins no thread until the other's processes have been ended."""
     deadline = time.monotonic() + 15
     while True:
         try:

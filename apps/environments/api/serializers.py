@@ -86,7 +86,7 @@ class ImportSerializer(serializers.Serializer[Any]):
 
 
 class TakeOverSerializer(serializers.Serializer[Any]):
-    imports = ImportSerializer(many=True, max_length=MOST)
+    imports = ImportSerializer(many=True, max_length=MOST)  # type: ignore[call-arg]  # of the list it becomes
 
 
 class EnvironmentCreateSerializer(serializers.Serializer[Any]):
@@ -100,7 +100,7 @@ class EnvironmentCreateSerializer(serializers.Serializer[Any]):
     inputs = InputsField(required=False, default=dict)
     ttl = LengthOfTimeField(required=False, allow_null=True, help_text="Seconds, or for example 8h.")
     runtime = RuntimeNameField(help_text='A Python environment, "slug" or "slug@3"; "": the module\'s own.')
-    imports = ImportSerializer(
+    imports = ImportSerializer(  # type: ignore[call-arg]
         many=True, required=False, max_length=MOST, help_text="Existing things to take over; the plan then waits."
     )
 

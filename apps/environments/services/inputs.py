@@ -95,7 +95,11 @@ def settings_apply(
     """A running or stopped one is changed in place and stays as it is; one that failed starts with the new values."""
     before = {"inputs": row.inputs, "preset": row.preset, "module_version": row.module_version.version}
     before |= {"runtime": runtime_shown(row.runtime_version)} if row.runtime_version or runtime else {}
-    settled = {"inputs": inputs_plain(row), "preset": row.preset, "module_version": str(row.module_version_id)}
+    settled: dict[str, Any] = {
+        "inputs": inputs_plain(row),
+        "preset": row.preset,
+        "module_version": str(row.module_version_id),
+    }
     settled["runtime_version"] = row.runtime_version_id and str(row.runtime_version_id)
     kind, running = Change.Kind.UPDATE, row.status == S.RUNNING
     if row.status == S.FAILED:

@@ -68,8 +68,7 @@ def rollout_look(
     Those that have the version already are told of only where they were named. Raises `InvalidInput` beyond `MOST`.
     """
     rows = Environment.objects.filter(module=version.module_id).living()
-    named = environments is not None
-    rows = rows.filter(pk__in=environments) if named else rows.exclude(module_version=version)
+    rows = rows.filter(pk__in=environments) if environments is not None else rows.exclude(module_version=version)
     if team is not None:
         rows = rows.filter(team=team)
     open_items = RolloutItem.objects.filter(environment=OuterRef("pk")).to_begin()
