@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from playwright.sync_api import Browser, Page, Request, expect
 
 from tests.aws.ran import note
@@ -113,7 +114,8 @@ def test_a_sagemaker_notebook_from_the_page(portal: Portal, browser: Browser, ac
     expect(page.get_by_text("Destroyed", exact=True).first).to_be_visible(timeout=SLOW)
     assert portal.get(f"api/v1/environments/{environment_id}/", token)[1]["status"] == "destroyed"
     assert sagemaker.list_notebook_instances(NameContains=notebook)["NotebookInstances"] == []
-    assert sagemaker.list_notebook_instance_lifecycle_configs()["NotebookInstanceLifecycleConfigs"] == []
+    with pytest.raises(ClientError, match="does not exist"):
+        sagemaker.describe_notebook_instance_lifecycle_config(NotebookInstanceLifecycleConfigName=notebook)
     for file in (Path(portal.data) / "logs").rglob("*"):
         if file.is_file():
             assert account.environment["AWS_SECRET_ACCESS_KEY"].encode() not in file.read_bytes(), file
