@@ -10,7 +10,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from apps.accounts.models import Team
+from apps.accounts.models import Team, User
 from apps.catalog.models import Module, ModuleVersion
 from apps.core.api.idempotency import IdempotentWrites
 from apps.core.api.throttles import LaunchThrottle
@@ -155,7 +155,7 @@ class EnvironmentViewSet(
     def upgrade(self, request: Request, pk: str = "") -> Response:
         environment = self._permitted(P.UPGRADE)
         asked = self._read(request, UpgradeSerializer)
-        version = _target(environment, asked.get("version"))
+        version = _target(request.user, environment, asked.get("version"))
         return self._do(services.environment_upgrade, environment, module_version=version, inputs=asked["inputs"])
 
     @extend_schema(
@@ -167,7 +167,7 @@ class EnvironmentViewSet(
     @upgrade.mapping.get
     def upgrade_look(self, request: Request, pk: str = "") -> Response:
         environment = self._permitted(P.UPGRADE)
-        version = _target(environment, request.query_params.get("version", "")[:40])
+        version = _target(request.user, environment, request.query_params.get("version", "")[:40])
         return Response(UpgradeLookSerializer(upgrade_look(environment=environment, target=version)).data)
 
     @extend_schema(summary="Plan to take over what exists", request=TakeOverSerializer, responses=ANSWERS)
@@ -188,9 +188,10 @@ class EnvironmentViewSet(
         return self._do(services.environment_retry, self._permitted(P.RETRY))
 
 
-def _target(environment: Environment, version: str | None) -> ModuleVersion:
+def _target(user: User, environment: Environment, version: str | None) -> ModuleVersion:
     """A version of the environment's own module, by default the latest."""
-    rows = ModuleVersion.objects.filter(module=environment.module_id).select_related("module").defer("archive")
+    rows = ModuleVersion.objects.visible_to(user).filter(module=environment.module_id)
+    rows = rows.select_related("module").defer("archive")
     found = (
         rows.filter(version=version).first()
         if version

@@ -239,7 +239,7 @@ def stops_at(environment: Environment) -> SafeString | str | None:
     """ "18:00, in 2 h 10 min" """
     if environment.expires_at is None or environment.status in (S.STOPPED, S.DESTROYED):
         return None
-    return time_tag(environment.expires_at, "clock") + SafeString(", ") + time_tag(environment.expires_at, "until")
+    return format_html("{}, {}", time_tag(environment.expires_at, "clock"), time_tag(environment.expires_at, "until"))
 
 
 def facts_of(environment: Environment) -> list[dict[str, Any]]:

@@ -87,7 +87,7 @@ def give(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 
 def _needing(row: Rollout, version: ModuleVersion) -> list[Candidate]:
-    items = RolloutItem.objects.filter(rollout=row, state=RolloutItem.State.NEEDS_INPUT)
+    items = row.items.filter(state=RolloutItem.State.NEEDS_INPUT)
     items = items.select_related("environment__team", "environment__module_version")
     items = items.defer("environment__module_version__archive")
     found = []

@@ -286,7 +286,7 @@ def _item(row: Rollout, item: RolloutItem, decides: bool) -> dict[str, Any]:
 
 
 def environment_of_item(row: Rollout, environment_id: UUID) -> Environment:
-    item = RolloutItem.objects.filter(rollout=row, environment=environment_id).select_related("environment").first()
+    item = row.items.filter(environment=environment_id).select_related("environment").first()
     if item is None:
         raise Http404
     return item.environment

@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
+from apps.accounts.models import User
 from apps.catalog.launch_form import LaunchForm, launch_form_class
 from apps.catalog.models import ModuleVersion
 from apps.catalog.readme import readme_html
@@ -31,7 +32,7 @@ def upgrade(request: HttpRequest, pk: UUID) -> HttpResponse:
     environment = find(request, pk)
     require(request.user, EnvironmentPermission.UPGRADE, environment)  # type: ignore[arg-type]
     asked = (request.POST if request.method == "POST" else request.GET).get("version", "")[:40]
-    target = _target(environment, asked)
+    target = _target(request.user, environment, asked)
     try:
         looked = upgrade_look(environment=environment, target=target) if target else None
     except InvalidInput as error:
@@ -70,11 +71,9 @@ def upgrade_form(looked: Upgrade, data: Any = None) -> LaunchForm:
     return form_class(data, prefix=INPUT_PREFIX, initial=looked.known)
 
 
-def _target(environment: Environment, asked: str) -> ModuleVersion | None:
-    if not asked:
-        latest = environment.module.latest_version_id
-        return ModuleVersion.objects.filter(pk=latest).defer("archive").first() if latest else None
-    return ModuleVersion.objects.filter(module=environment.module_id, version=asked).defer("archive").first()
+def _target(user: User, environment: Environment, asked: str) -> ModuleVersion | None:
+    rows = ModuleVersion.objects.visible_to(user).filter(module=environment.module_id).defer("archive")
+    return rows.filter(version=asked).first() if asked else rows.filter(pk=environment.module.latest_version_id).first()
 
 
 def _nowhere(request: HttpRequest, environment: Environment, asked: str) -> HttpResponse:

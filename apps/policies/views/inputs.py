@@ -41,7 +41,8 @@ def input_policy(request: SignedIn, module: str) -> HttpResponse:
     """The rules for everybody, or with `?team=` those of a team."""
     require(request.user, PolicyPermission.WRITE if request.method == "POST" else PolicyPermission.VIEW)
     entry = get_object_or_404(Module.objects.visible_to(request.user), slug=module)
-    version = ModuleVersion.objects.filter(pk=entry.latest_version_id).only("interface", "version").first()
+    versions = ModuleVersion.objects.visible_to(request.user).filter(pk=entry.latest_version_id)
+    version = versions.only("interface", "version").first()
     if version is None:
         raise Http404
     interface: ModuleInterface = version.parsed()

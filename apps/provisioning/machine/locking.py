@@ -105,7 +105,7 @@ class Locker:
         uid = self.sandboxes.uid(OWNER)
         if uid is not None:
             for path in (home, *home.iterdir()):
-                os.chown(path, uid, uid)
+                os.chown(path, uid, uid, follow_symlinks=False)
         sandbox = self.sandboxes.make(OWNER, home=home, private=folder / "private", read=tuple(shown))
         isolation = self.sandboxes.isolation
         seen = isolation.home_seen(home)
