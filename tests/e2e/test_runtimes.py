@@ -77,12 +77,12 @@ def test_a_platform_engineer_makes_one_and_a_data_scientist_launches_in_it(porta
 
     dana = sign_in(browser, portal, "dana")
     dana.goto(f"{portal.url}{LAUNCH_FORM}")
-    dana.get_by_label("Name").fill("in forecasting")
-    dana.get_by_label("Team").select_option("churn")
+    dana.get_by_label("Name", exact=True).fill("in forecasting")
+    dana.locator("#id_team").select_option("churn")
     expect(dana.get_by_text("This machine has no GPU.")).to_have_count(1)
     dana.get_by_label("Python environment").select_option("forecasting@1")
     dana.get_by_label("Open when ready").uncheck()
-    dana.get_by_role("button", name="Launch").click()
+    dana.get_by_role("button", name="Launch", exact=True).click()
     expect(dana).to_have_url(re.compile(r"/environments/[0-9a-f-]{36}/$"))
     own = portal.token("dana")
     row = portal.get("api/v1/environments/?search=in+forecasting", own)[1]["results"][0]  # type: ignore[index]

@@ -62,7 +62,7 @@ def requirements(request: HttpRequest, slug: str) -> HttpResponse:
         "form": form,
         "crumbs": [_all(), _one(runtime)],
         "heading": "Edit requirements",
-        "submit": f"Lock and build version {(newest.number if newest else 0) + 1}",
+        "submit": "Lock and build",
         "runtime": runtime,
         "newest": newest,
         "may_force": newest is not None,

@@ -102,7 +102,8 @@ def version(request: HttpRequest, slug: str, number: int) -> HttpResponse:
             {"label": "Python environments", "url": reverse("runtimes:list")},
             {"label": row.runtime.title, "url": reverse("runtimes:runtime", args=[slug])},
         ],
-        "state": {"tone": word.tone, "label": word.label, "reason": row.reason},
+        # Why it failed is said in a notice of its own.
+        "state": {"tone": word.tone, "label": word.label, "reason": "" if row.status == "failed" else row.reason},
         "under_way": row.status in UNDER_WAY,
         "facts": _facts(row, request),
         "difference": difference_between(base, row),
@@ -126,7 +127,7 @@ def _facts(row: RuntimeVersion, request: HttpRequest) -> list[dict[str, Any]]:
         {"label": "Made by", "value": who},
         {"label": "Asked for", "value": time_tag(row.created_at)},
         {"label": "Ready", "value": time_tag(row.ready_at) if row.ready_at else None},
-        {"label": "Lock", "value": row.digest[:12] or None, "title": row.digest, "note": "SHA-256 of the lock"},
+        {"label": "Lock", "value": row.digest[:12] or None, "title": row.digest},
     ]
 
 
