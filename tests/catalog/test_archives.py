@@ -173,6 +173,7 @@ def test_one_large_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         (tar(("main.tf", b"a"), ("main.tf", b"b")).getvalue(), "“main.tf” twice"),
         (tar(("a", b"a"), ("a/b", b"b")).getvalue(), "a file and a folder at once"),
     ],
+    ids=["empty", "text", "gzip", "zip", "tar-cut", "zip-cut", "encrypted", "no-files", "twice", "file-and-folder"],
 )
 def test_what_cannot_be_opened_says_why(tmp_path: Path, content: bytes, words: str) -> None:
     with pytest.raises(ArchiveRefused, match=words):
