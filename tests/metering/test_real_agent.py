@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from apps.accounts.models import User
 from apps.catalog.models import ModuleVersion
-from apps.catalog.services import _archive
+from apps.catalog.services.registering import _archive
 from apps.metering.models import ResourceInterval
 from apps.metering.reconciling import meters_reconcile
 from apps.metering.selectors import usage_of_environment
