@@ -42,8 +42,13 @@ def _filled(pattern: Any) -> str:
             text = re.sub(rf"<(?:\w+:)?{name}>", str(value), text)
         return text
     text = re.sub(r"\(\?P<format>[^)]*\)/\?", "json", str(pattern._regex))
-    text = re.sub(r"\(\?P<\w+>(?:[^()\[]|\[[^\]]*\]|\([^)]*\))*\)", str(SAMPLE), text)
+    text = re.sub(r"\(\?P<\w+>((?:[^()\[]|\[[^\]]*\]|\([^)]*\))*)\)", _value, text)
     return text.replace("^", "").replace("$", "").replace("\\.", ".").replace("\\Z", "").replace("/?", "/")
+
+
+def _value(group: re.Match[str]) -> str:
+    """What fits a named group: an id, or a number where an id does not."""
+    return str(SAMPLE) if re.fullmatch(group[1], str(SAMPLE)) else "1"
 
 
 def ours() -> list[str]:

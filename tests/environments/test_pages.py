@@ -95,7 +95,7 @@ def test_a_button_is_refused_to_those_who_only_look(
         answer = as_person(getattr(people, name)).post(at(running, verb), {"seconds": 3600, "confirm": "nb"})
         assert answer.status_code == status, name
     assert as_person().post(at(running, verb)).status_code == 302
-    shown = 200 if verb in ("destroy/", "upgrade/") else 405
+    shown = 200 if verb in ("destroy/", "upgrade/", "stop/") else 405
     assert as_person(people.dana).get(at(running, verb)).status_code == shown
     assert not Change.objects.active().exists()
 

@@ -43,7 +43,7 @@ PINNED: dict[str, tuple[int | None, int | None]] = {
     "/environments/{0}/": (15, 16),
     "/environments/{0}/logs/?stream=build": (14, 15),
     "/environments/{0}/resources/": (13, 14),
-    "/environments/{0}/settings/": (13, 14),
+    "/environments/{0}/settings/": (18, 17),
     "/environments/{0}/row/": (5, 5),
     "/environments/{0}/changes/{1}/": (10, 10),
     "/api/v1/environments/": (5, 5),
