@@ -86,8 +86,10 @@ def test_an_auditor_sees_what_was_done_last(cast: Cast) -> None:
 NAV = {
     "dana": ["Home", "Environments", "People"],
     "mira": ["Home", "Environments", "People"],
-    "pete": ["Home", "Environments", "People", "Modules", "Rollouts", "Variable sets", "Python environments", "Policies",
-             "Audit"],
+    "pete": [
+        "Home", "Environments", "People", "Modules", "Rollouts", "Variable sets", "Python environments", "Policies",
+        "Audit",
+    ],
     "ada": ["Home", "Environments", "People", "Rollouts", "Variable sets", "Policies", "Audit"],
 }  # fmt: skip
 
