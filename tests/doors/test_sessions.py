@@ -133,8 +133,7 @@ def test_a_lock_is_recorded_once(cast: Cast, throttled: Any) -> None:
 
 
 def test_one_address_cannot_go_through_all_names(cast: Cast, settings: Any) -> None:
-    rates = {**settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"], "sign-in": "3/day"}
-    settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "DEFAULT_THROTTLE_RATES": rates}
+    limited(settings, **{"sign-in": "3/day"})
     address = {"REMOTE_ADDR": "203.0.113.99"}
     answers = [sign_in(Client(), f"name{number}", "x", **address).status_code for number in range(4)]
     assert answers == [422, 422, 422, 429]
