@@ -71,6 +71,7 @@ def test_stops_starts_and_sees_what_others_did(account: Account, power: Terrafor
     assert account.status(notebook) == "InService"
 
 
+@pytest.mark.matrix
 def test_is_imported(account: Account, power: TerraformRun, notebook: str) -> None:
     power.values({"running": True})
     power("import", "-no-color", "slipway_sagemaker_power.this", notebook)
@@ -81,6 +82,7 @@ def test_is_imported(account: Account, power: TerraformRun, notebook: str) -> No
     assert "There is no such notebook instance" in refused
 
 
+@pytest.mark.matrix
 def test_a_notebook_that_is_gone_is_planned_again_and_named(account: Account, terraform: TerraformRun) -> None:
     terraform.text(MODULE % "never-made")
     told = " ".join(switch(terraform, True, code=1).replace("│", " ").split())
@@ -89,6 +91,7 @@ def test_a_notebook_that_is_gone_is_planned_again_and_named(account: Account, te
     assert terraform.state() == {}
 
 
+@pytest.mark.matrix
 def test_an_interrupt_waits_for_the_call_and_keeps_the_state(
     account: Account, power: TerraformRun, notebook: str
 ) -> None:

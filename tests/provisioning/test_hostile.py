@@ -112,6 +112,7 @@ def test_an_apply_that_never_ends_keeps_what_is_there(
     settled(environment, "destroyed")
 
 
+@pytest.mark.matrix
 def test_an_apply_that_hangs_is_cancelled(people: "People", root: Path) -> None:
     from apps.provisioning.services import change_cancel
     from tests.factories import change_of
@@ -151,6 +152,7 @@ def test_a_flood_of_output_is_bounded_and_its_error_told(people: "People", root:
     assert max(sizes) < StageLimits.output_bytes + 2 * MB
 
 
+@pytest.mark.matrix
 def test_a_module_that_fills_its_folder_is_ended_and_the_folder_cleared(
     people: "People", root: Path, settings: Any
 ) -> None:
@@ -179,6 +181,7 @@ def test_a_memory_bomb_is_ended(people: "People", root: Path, settings: Any) -> 
     assert change_of(environment).failure_code in ("provisioning:stage-memory", "provisioning:terraform")
 
 
+@pytest.mark.matrix
 def test_a_bomb_in_the_plan_itself_is_ended(people: "People", root: Path, settings: Any) -> None:
     settings.STAGE_MEMORY_MB = 400
     environment = launch(people, bomb=True)
