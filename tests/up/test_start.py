@@ -22,7 +22,7 @@ from portal.up.process import started_at
 
 ROOT = Path(__file__).resolve().parents[2]
 START_SECONDS = 120
-END_SECONDS = 60
+END_SECONDS = 120
 # Set for the tests; a portal of its own must find its own.
 NOT_INHERITED = {"DATABASE_URL", "BROKER_URL", "SECRET_KEY", "SLIPWAY_KEYS", "DJANGO_SETTINGS_MODULE"}
 
