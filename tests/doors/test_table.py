@@ -23,6 +23,10 @@ SHARED = (
     "/accounts/password/",
     "/runtimes/",
     "/api/v1/runtimes/",
+    # By a module, which everybody sees; the page itself is refused.
+    "/environments/rollouts/new/",
+    "/environments/versions/",
+    "/policies/inputs/",
 )
 # A cluster gives out what connects to it; here none answers, which is a 503.
 CONNECTION = "/api/v1/environments/{pk}/connection/"
