@@ -49,9 +49,7 @@ class AwsClient:
 def region_of(given: str | None) -> str:
     region = given or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or ""
     if not region:
-        raise AwsError(
-            "No AWS region is set", "Set AWS_REGION in the variable set that holds the credentials."
-        )
+        raise AwsError("No AWS region is set", "Set AWS_REGION in the variable set that holds the credentials.")
     return region
 
 
