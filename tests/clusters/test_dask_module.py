@@ -41,7 +41,7 @@ def test_workers_come_with_the_work_and_go_when_it_is_done(cluster: Running) -> 
     until(lambda: cluster.health()["workers"] == 1)
     told = cluster.compute(
         """
-work = client.map(lambda n: (time.sleep(0.4), os.getpid())[1], range(60), pure=False)
+work = client.map(lambda n: (time.sleep(0.3), os.getpid())[1], range(50), pure=False)
 most, deadline = 0, time.monotonic() + 40
 while time.monotonic() < deadline and not all(f.done() for f in work):
     most = max(most, len(client.scheduler_info(n_workers=-1)["workers"]))

@@ -1,6 +1,7 @@
 """`import slipway` in a notebook: what it says when there is nothing to connect to."""
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -146,3 +147,15 @@ def test_importing_it_imports_no_client(tmp_path: Path) -> None:
     code = "import sys, slipway; print([m for m in ('dask', 'distributed', 'pyspark', 'ray') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=PLUGIN, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_notebook_and_server_are_locked_to_one_version() -> None:
+    locks = ("local-notebook/runtime/requirements.lock", "local-spark-cluster/runtime/spark.lock")
+    found = [re.findall(r"^pyspark(?:-client)?==(\S+)", (MODULES / lock).read_text(), re.MULTILINE) for lock in locks]
+    assert len(found[0]) == 1
+    assert found[0] == found[1]
+
+
+def test_its_door_is_the_dask_clusters() -> None:
+    door = "runtime/plugin/slipway_cluster/door.py"
+    assert (MODULES / "local-spark-cluster" / door).read_text() == (MODULES / "local-dask-cluster" / door).read_text()

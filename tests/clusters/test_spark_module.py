@@ -1,8 +1,10 @@
 """The Spark module, applied for real: a plain Python client computes there, and nobody does without the token."""
 
+import dataclasses
 import json
 import os
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 
 from apps.provisioning.machine.processes import descendants
 from tests.clusters.conftest import RunModule
-from tests.clusters.world import MODULES, Applied, Running
+from tests.clusters.world import Applied, Running
 
 # Spark and Java are 0.9 GB to install.
 pytestmark = [pytest.mark.matrix, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -40,15 +42,19 @@ def server(spark: Applied) -> Running:
 
 
 def client(server: Running, code: str, what: dict[str, Any]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [str(server.python), "-c", CLIENT + code],
-        input=json.dumps(what),
-        env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", "USER": "dana"},
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=False,
-    )
+    """From a file: in `python -c` pyspark takes itself for a run of its own doctests, and looks for a whole Spark."""
+    with tempfile.NamedTemporaryFile("w", suffix=".py") as script:
+        script.write(CLIENT + code)
+        script.flush()
+        return subprocess.run(
+            [str(server.python), script.name],
+            input=json.dumps(what),
+            env={"PATH": os.environ["PATH"], "HOME": "/nonexistent", "USER": "dana"},
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
 
 
 def test_a_client_computes_with_functions_of_its_own(server: Running) -> None:
@@ -71,6 +77,29 @@ print("TOLD", json.dumps({"own": os.getpid(), "pids": sorted(pids), "total": tot
     told = json.loads(done.stdout.partition("TOLD ")[2])
     assert told["own"] not in told["pids"]
     assert (told["total"], told["rows"]) == (499500, 3)
+
+
+def test_the_packages_of_a_notebook_are_enough(apply_module: RunModule, server: Running) -> None:
+    """The client of every notebook, without Spark and Java, and of versions that agree."""
+    notebook = apply_module("local-dask-cluster")
+    notebook.apply(workers_minimum=0, workers_maximum=1, worker_memory_gb=0.5)
+    done = client(
+        dataclasses.replace(server, python=notebook.python()),
+        """
+from importlib.metadata import version
+import pandas
+from pyspark.sql.functions import pandas_udf
+@pandas_udf("double")
+def half(values: pandas.Series) -> pandas.Series:
+    return values / 2
+total = spark.range(11).select(half("id").alias("h")).toPandas()["h"].sum()
+print("TOLD", json.dumps({"total": total, "pyspark": version("pyspark-client")}))
+""",
+        server.connection(),
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    told = json.loads(done.stdout.partition("TOLD ")[2])
+    assert told == {"total": 27.5, "pyspark": server.connection()["versions"]["pyspark"]}
 
 
 @pytest.mark.parametrize("token", ["", "wrong"])
@@ -122,6 +151,10 @@ def test_a_java_that_is_killed_comes_back(spark: Applied, server: Running) -> No
     assert again.stdout.strip() == "3", again.stderr[-2000:]
 
 
-def test_its_door_is_the_dask_clusters() -> None:
-    door = "runtime/plugin/slipway_cluster/door.py"
-    assert (MODULES / "local-spark-cluster" / door).read_text() == (MODULES / "local-dask-cluster" / door).read_text()
+def test_stopped_at_once_and_started_with_another_token(spark: Applied, server: Running) -> None:
+    before, begun = server.connection()["token"], time.monotonic()
+    spark.apply(running=False)
+    assert time.monotonic() - begun < 20
+    spark.apply(running=True)
+    outputs = spark.outputs
+    assert Running(outputs["address"], outputs["secret"], server.python).connection()["token"] != before
