@@ -27,7 +27,7 @@ def problems_of(path: Path) -> str:
 
 def test_the_notebook_module_reads_as_what_it_is(notebook: ModuleInterface) -> None:
     assert (notebook.slug, notebook.kind, notebook.target) == ("local-notebook", "notebook", "local")
-    assert [variable.name for variable in notebook.inputs][:3] == ["cpu", "memory_gb", "repository"]
+    assert [variable.name for variable in notebook.inputs][:4] == ["cpu", "memory_gb", "gpus", "repository"]
     assert notebook.reserved == {"slipway", "slipway_secrets", "slipway_runtime"}
     assert notebook.preset().inputs == {"cpu": 1, "memory_gb": 2}
     assert notebook.preset("large").inputs == {"cpu": 2, "memory_gb": 8}
