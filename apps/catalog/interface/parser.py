@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from apps.catalog.interface.files import module_files
 from apps.catalog.interface.hcl_syntax import Block, HclSyntaxError, hcl_parse
@@ -43,7 +44,7 @@ def module_parse(path: Path, *, slug: str = "", manifest_text: str = "") -> Modu
     blocks = _blocks(path, names, findings)
     source = Source(blocks, findings)
     variables, outputs = source.variables(), source.outputs()
-    required_version, required_providers = source.requirements()
+    requirements, submodules = source.requirements(), source.submodules()
     source.check_self_contained()
     if manifest is None:
         findings.raise_if_any()
@@ -51,26 +52,36 @@ def module_parse(path: Path, *, slug: str = "", manifest_text: str = "") -> Modu
     variables = _presented(manifest, variables, findings)
     _check_applications(manifest, outputs, findings)
     _check_labels(manifest, source.addresses(), findings)
-    interface = ModuleInterface(
+    interface = _interface(
+        manifest,
         slug=slug,
+        readme=readme,
+        variables=tuple(variables),
+        outputs=tuple(outputs),
+        required_version=requirements[0],
+        required_providers=requirements[1],
+        submodules=submodules,
+    )
+    _check_values(interface, findings)
+    findings.raise_if_any()
+    return replace(interface, advice=tuple(map(str, findings.advice)))
+
+
+def _interface(manifest: Manifest, **of_source: Any) -> ModuleInterface:
+    """What module.yaml says, with what the Terraform files say beside it."""
+    return ModuleInterface(
         title=manifest.title,
         version=manifest.version,
         kind=manifest.kind,
         target=manifest.target,
         icon=manifest.icon,
         summary=manifest.summary,
-        readme=readme,
         ttl=manifest.ttl,
         presets=manifest.presets,
         default_preset=manifest.default_preset,
         applications=manifest.applications,
         resource_labels=manifest.resource_labels,
         files_lost_on_destroy=manifest.files_lost_on_destroy,
-        variables=tuple(variables),
-        outputs=tuple(outputs),
-        required_version=required_version,
-        required_providers=required_providers,
-        submodules=source.submodules(),
         lost_on_stop=manifest.lost_on_stop,
         runtimes=manifest.runtimes,
         runtime_packages=manifest.runtime_packages,
@@ -79,11 +90,8 @@ def module_parse(path: Path, *, slug: str = "", manifest_text: str = "") -> Modu
         data_resources=manifest.data_resources,
         limits=manifest.limits,
         examples=manifest.examples,
-        advice=tuple(map(str, findings.advice)),
+        **of_source,
     )
-    _check_values(interface, findings)
-    findings.raise_if_any()
-    return interface
 
 
 def _required(path: Path, name: str, names: set[str], cure: str, findings: Findings) -> str:
