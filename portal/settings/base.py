@@ -452,6 +452,15 @@ SPECTACULAR_SETTINGS = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "apps.core.api.schema.complete",
     ],
+    # Fields of one name with different choices: each set has a name of its own in generated clients.
+    "ENUM_NAME_OVERRIDES": {
+        "EnvironmentStatusEnum": "apps.environments.models.Environment.Status",
+        "RolloutScopeEnum": "apps.environments.models.Rollout.Scope",
+        "RolloutStateEnum": "apps.environments.models.Rollout.State",
+        "RuntimeStatusEnum": "apps.runtimes.models.RuntimeVersion.Status",
+        "SetVariableKindEnum": "apps.variable_sets.models.SetVariable.Kind",
+        "GivenCredentialKindEnum": ["deploy_key", "token"],
+    },
 }
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2_000_000

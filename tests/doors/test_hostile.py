@@ -114,7 +114,7 @@ TAKEN: tuple[Any, ...] = (
 # Actions that need no word beside their address.
 BODILESS = (
     "/start/", "/refresh/", "/retry/", "/cancel/", "/checks/", "/publish/", "/enable/", "/disable/", "/continue/",
-    "/skip/", "/restore/",
+    "/skip/", "/restore/", "/rollouts/{pk}/stop/",
 )  # fmt: skip
 # The first kinds of broken text in every suite, all of them in the long one.
 FEW = 3

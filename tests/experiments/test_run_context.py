@@ -203,5 +203,7 @@ def test_its_files_copied_into_site_packages_are_an_installed_package():
     (entry,) = found.entry_points.select(group="mlflow.run_context_provider")
     assert entry.value == "slipway_run_context:SlipwayRunContext"
     listed = {str(file) for file in found.files}
-    present = {str(path.relative_to(PLUGIN)) for path in Path(PLUGIN).rglob("*") if path.is_file()}
+    present = {
+        str(path.relative_to(PLUGIN)) for path in Path(PLUGIN).glob("slipway_run_context*/**/*") if path.is_file()
+    }
     assert listed == {path for path in present if "__pycache__" not in path}

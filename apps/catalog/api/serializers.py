@@ -83,7 +83,7 @@ class SentenceSerializer(serializers.Serializer[Any]):
     breaking = serializers.BooleanField()
 
 
-class DifferenceSerializer(serializers.Serializer[Any]):
+class InterfaceDifferenceSerializer(serializers.Serializer[Any]):
     before = serializers.CharField(allow_null=True, help_text="The version compared with; null for the first one.")
     breaking = serializers.BooleanField()
     inputs_added = serializers.ListField(child=serializers.CharField())
@@ -96,7 +96,7 @@ class DifferenceSerializer(serializers.Serializer[Any]):
     sentences = SentenceSerializer(many=True)
 
 
-class ReasonSerializer(serializers.Serializer[Any]):
+class VersionReasonSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=REASON_LENGTH, help_text="Owners of environments read it.")
 
 

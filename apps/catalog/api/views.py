@@ -14,11 +14,11 @@ from rest_framework.response import Response
 from apps.accounts.requests import person_of
 from apps.catalog import services
 from apps.catalog.api.serializers import (
-    DifferenceSerializer,
+    InterfaceDifferenceSerializer,
     FolderSerializer,
     ModuleSerializer,
     ModuleVersionSerializer,
-    ReasonSerializer,
+    VersionReasonSerializer,
     VersionCheckSerializer,
 )
 from apps.catalog.interface.difference import InterfaceDifference
@@ -98,7 +98,7 @@ class ModuleVersionViewSet(IdempotentWrites, viewsets.ReadOnlyModelViewSet[Modul
 
     def _reason(self) -> str:
         self._permitted()
-        asked = ReasonSerializer(data=self.request.data)
+        asked = VersionReasonSerializer(data=self.request.data)
         asked.is_valid(raise_exception=True)
         reason: str = asked.validated_data["reason"]
         return reason
@@ -108,14 +108,14 @@ class ModuleVersionViewSet(IdempotentWrites, viewsets.ReadOnlyModelViewSet[Modul
     def publish(self, request: Request, **kwargs: str) -> Response:
         return self._do(services.module_version_publish)
 
-    @extend_schema(summary="No new launches", request=ReasonSerializer, responses=VERSION, parameters=[MODULE])
+    @extend_schema(summary="No new launches", request=VersionReasonSerializer, responses=VERSION, parameters=[MODULE])
     @action(detail=True, methods=["post"])
     def deprecate(self, request: Request, **kwargs: str) -> Response:
         return self._do(services.module_version_deprecate, reason=self._reason())
 
     @extend_schema(
         summary="No launches and no starts; what runs is flagged",
-        request=ReasonSerializer,
+        request=VersionReasonSerializer,
         responses=VERSION,
         parameters=[MODULE],
     )
@@ -125,7 +125,7 @@ class ModuleVersionViewSet(IdempotentWrites, viewsets.ReadOnlyModelViewSet[Modul
 
     @extend_schema(
         summary="Publish again what was deprecated or revoked",
-        request=ReasonSerializer,
+        request=VersionReasonSerializer,
         responses=VERSION,
         parameters=[MODULE],
     )
@@ -160,7 +160,7 @@ class ModuleVersionViewSet(IdempotentWrites, viewsets.ReadOnlyModelViewSet[Modul
 
     @extend_schema(
         summary="What changed in inputs and outputs since the version before",
-        responses=DifferenceSerializer,
+        responses=InterfaceDifferenceSerializer,
         parameters=[MODULE],
         filters=False,
     )
@@ -168,4 +168,4 @@ class ModuleVersionViewSet(IdempotentWrites, viewsets.ReadOnlyModelViewSet[Modul
     def difference(self, request: Request, **kwargs: str) -> Response:
         found = version_difference(request.user, self.get_object())
         before, difference = (found[0].version, found[1]) if found else (None, InterfaceDifference())
-        return Response(DifferenceSerializer({"before": before, **difference.to_json()}).data)
+        return Response(InterfaceDifferenceSerializer({"before": before, **difference.to_json()}).data)

@@ -85,7 +85,7 @@ class PackageChangedSerializer(PackageSerializer):
     before = serializers.CharField()
 
 
-class DifferenceSerializer(serializers.Serializer[Any]):
+class PackageDifferenceSerializer(serializers.Serializer[Any]):
     added = PackageSerializer(many=True)
     removed = PackageSerializer(many=True)
     changed = PackageChangedSerializer(many=True)

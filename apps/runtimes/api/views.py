@@ -15,7 +15,7 @@ from apps.core.api.idempotency import IdempotentWrites
 from apps.core.exceptions import InvalidInput
 from apps.runtimes.api.serializers import (
     DeprecateSerializer,
-    DifferenceSerializer,
+    PackageDifferenceSerializer,
     RuntimeChangeSerializer,
     RuntimeCreateSerializer,
     RuntimeSerializer,
@@ -163,7 +163,7 @@ class RuntimeVersionViewSet(
     @extend_schema(
         summary="What differs from another version",
         parameters=[SLUG, FROM],
-        responses=DifferenceSerializer,
+        responses=PackageDifferenceSerializer,
         filters=False,
     )
     @action(detail=True, methods=["get"])
@@ -176,4 +176,4 @@ class RuntimeVersionViewSet(
             if base is None:
                 raise InvalidInput(errors={"from": [f"{runtime_slug} has no version {asked[:10]}."]})
         found = difference_between(base, row) or Difference([], [], [])
-        return Response(DifferenceSerializer(found).data)
+        return Response(PackageDifferenceSerializer(found).data)
