@@ -12,9 +12,11 @@ from apps.audit.api.urls import routes as audit_routes
 from apps.catalog.api.urls import routes as catalog_routes
 from apps.core import views as core
 from apps.environments.api.urls import routes as environment_routes
+from apps.experiments.api.urls import routes as experiment_routes
 from apps.metering.api.urls import routes as metering_routes
 from apps.policies.api.urls import routes as policy_routes
 from apps.provisioning.api.urls import routes as provisioning_routes
+from apps.registry.api.urls import routes as registry_routes
 from apps.runtimes.api.urls import routes as runtime_routes
 from apps.variable_sets.api.urls import routes as variable_set_routes
 
@@ -23,9 +25,11 @@ routes: list[tuple[str, Any, str]] = [
     *audit_routes,
     *catalog_routes,
     *environment_routes,
+    *experiment_routes,
     *metering_routes,
     *policy_routes,
     *provisioning_routes,
+    *registry_routes,
     *runtime_routes,
     *variable_set_routes,
 ]
@@ -41,6 +45,8 @@ urlpatterns = [
     path("", include("apps.home.urls")),
     path("accounts/", include("apps.accounts.urls")),
     path("environments/", include("apps.environments.urls")),
+    path("experiments/", include("apps.experiments.urls")),
+    path("models/", include("apps.registry.urls")),
     path("modules/", include("apps.catalog.urls")),
     path("policies/", include("apps.policies.urls")),
     path("runtimes/", include("apps.runtimes.urls")),

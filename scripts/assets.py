@@ -19,7 +19,10 @@ NODE = VENV / "node"
 COPIES = {
     "@tabler/core/dist/css/tabler.min.css": "tabler/tabler.min.css",
     "@fontsource-variable/inter/files/inter-latin-wght-normal.woff2": "inter/inter-latin-wght-normal.woff2",
+    "echarts/dist/echarts.min.js": "echarts/echarts.min.js",
     "idiomorph/dist/idiomorph.min.js": "idiomorph/idiomorph.min.js",
+    "uplot/dist/uPlot.iife.min.js": "uplot/uPlot.min.js",
+    "uplot/dist/uPlot.min.css": "uplot/uPlot.min.css",
 }
 
 

@@ -40,6 +40,8 @@ class Place:
 PLACES = (
     Place("Home", "home:home", "home", "h", keeps_team=True),
     Place("Environments", "environments:list", "stack-2", "e", apps=("environments",), keeps_team=True),
+    Place("Experiments", "experiments:list", "flask", "x", apps=("experiments",), keeps_team=True),
+    Place("Models", "registry:list", "cube", "m", apps=("registry",), keeps_team=True),
     Place("People", "accounts:people", "users", "p"),
     Place("Modules", "catalog:list", "package", group="Platform", who="platform", apps=("catalog",)),
     Place(

@@ -83,6 +83,7 @@ INSTALLED_APPS = [
     # After environments: inside a transaction the meter of a workspace is locked last.
     "apps.metering",
     "apps.experiments",
+    "apps.registry",
     "apps.home",
     "axes",
     "csp",

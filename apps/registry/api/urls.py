@@ -1,0 +1,3 @@
+from typing import Any
+
+routes: list[tuple[str, Any, str]] = []
