@@ -28,6 +28,11 @@ class LaunchInvalid(InvalidInput):
     title = "Some fields need another value"
 
 
+class CredentialsMissing(Conflict):
+    code = "environments:credentials-missing"
+    title = "Nobody has given the team the credentials that this module needs"
+
+
 class VersionRevoked(Conflict):
     code = "environments:version-revoked"
     title = "Its module version was revoked and is not started any more"

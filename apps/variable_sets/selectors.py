@@ -1,17 +1,22 @@
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from django.contrib.postgres.aggregates import ArrayAgg
 from django.db.models import Count, Max, Q, QuerySet
 
 from apps.accounts.models import Team, User
+from apps.catalog.interface.model import ModuleInterface
+from apps.catalog.models import Module, ModuleVersion
 from apps.core.crypto import decrypt_json
+from apps.variable_sets.credentials import is_given, need_words, ways_of
 from apps.variable_sets.given import Given, GivenFile, secret_texts
 from apps.variable_sets.models import RetiredValue, SetVariable, VariableSet
 from apps.variable_sets.permissions import may_write
 
 Kind = SetVariable.Kind
+LOCAL = "local"
 
 
 @dataclass(frozen=True)
@@ -122,3 +127,44 @@ def sets_for_launch(
     )
     found = [(team, [row for row in rows if row.team_id in (None, team.pk)]) for team in teams]
     return [(team, sets) for team, sets in found if sets]
+
+
+def credentials_lacking(*, interfaces: Iterable[ModuleInterface], teams: Collection[Team]) -> dict[str, list[Team]]:
+    """By module, the teams whose variable sets do not give what it needs: one query, and none where none needs it."""
+    needing = [interface for interface in interfaces if ways_of(interface)]
+    if not needing or not teams:
+        return {}
+    rows = SetVariable.objects.filter(Q(set__team=None) | Q(set__team__in=teams)).select_related("set__module")
+    variables = list(rows.defer("cipher"))
+    found = {}
+    for interface in needing:
+        applying = [row for row in variables if _holds_for(row.set, interface)]
+        lacking = [
+            team
+            for team in teams
+            if not is_given(interface, {row.given_as[1] for row in applying if row.set.team_id in (None, team.pk)})
+        ]
+        if lacking:
+            found[interface.slug] = lacking
+    return found
+
+
+def _holds_for(row: VariableSet, interface: ModuleInterface) -> bool:
+    """As `VariableSetQuerySet.applying`, of rows that are here."""
+    return row.target in ("", interface.target) and (row.module is None or row.module.slug == interface.slug)
+
+
+def modules_lacking(user: User, modules: Sequence[Module]) -> dict[UUID, str]:
+    """What the catalog says of modules that none of the person's teams has credentials for."""
+    asked = [row.latest_version_id for row in modules if row.target != LOCAL and row.latest_version_id]
+    if not asked:
+        return {}
+    versions = ModuleVersion.objects.filter(pk__in=asked).only("interface", "module_id")
+    interfaces = {row.module_id: row.parsed() for row in versions}
+    teams = list(Team.objects.of(user))
+    lacking = credentials_lacking(interfaces=interfaces.values(), teams=teams)
+    return {
+        key: f"Needs {need_words(interface)}"
+        for key, interface in interfaces.items()
+        if teams and len(lacking.get(interface.slug, ())) == len(teams)
+    }

@@ -84,7 +84,8 @@ def detail(request: SignedIn, pk: UUID) -> HttpResponse:
 def new(request: SignedIn) -> HttpResponse:
     if not may_add(request.user):
         raise PermissionDenied
-    form = VariableSetForm(request.POST or None, user=request.user)
+    linked = {name: request.GET[name] for name in ("team", "target", "module") if name in request.GET}
+    form = VariableSetForm(request.POST or None, user=request.user, initial=linked)
     if request.method == "POST" and form.is_valid():
         try:
             row = variable_set_create(actor=request.user, **form.cleaned_data)

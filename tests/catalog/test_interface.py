@@ -93,6 +93,16 @@ def test_what_a_required_variable_says_without_a_manifest_entry_is_basic(tmp_pat
     assert [item.presentation.group for item in found.variables] == ["basic", "more"]
 
 
+@pytest.mark.parametrize(
+    ("said", "read"),
+    [("", None), ("needs_variables: []", ()), ("needs_variables: [A_KEY, region]", ("A_KEY", "region"))],
+)
+def test_what_it_needs_of_variable_sets_is_read_and_kept(tmp_path: Path, said: str, read: object) -> None:
+    found = interface_of(tmp_path, variable("a"), manifest=said)
+    assert found.needs_variables == read
+    assert ModuleInterface.from_json(json.loads(json.dumps(found.to_json()))) == found
+
+
 # (what is added to module.yaml, what the author reads)
 MANIFEST_MISTAKES = [
     ("presets: {small: {inputs: {cpux: 1}}}", "There is no input called “cpux”. Did you mean “cpu”?"),

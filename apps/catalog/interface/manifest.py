@@ -56,6 +56,7 @@ class Manifest:
     takeover: dict[str, str] = field(default_factory=dict)
     data_resources: tuple[str, ...] = ()
     limits: dict[str, int] = field(default_factory=dict)
+    needs_variables: tuple[str, ...] | None = None
     examples: dict[str, Any] = field(default_factory=dict)
 
 
@@ -129,6 +130,7 @@ class _Reader:
             takeover=self._sentences(data, "takeover"),
             data_resources=self._names(data, "data_resources"),
             limits=self._limits(data),
+            needs_variables=None if data.get("needs_variables") is None else self._names(data, "needs_variables"),
             examples=dict(self._mapping(data.get("examples"), "examples")),
         )
         self._check_default_preset(manifest)

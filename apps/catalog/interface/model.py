@@ -182,6 +182,8 @@ class ModuleInterface:
     data_resources: tuple[str, ...] = ()
     # `plan_minutes` and `apply_minutes`, where the module needs longer than the portal allows.
     limits: dict[str, int] = field(default_factory=dict)
+    # What variable sets have to give before it is launched; None: the credentials of its target, () nothing.
+    needs_variables: tuple[str, ...] | None = None
     examples: dict[str, Any] = field(default_factory=dict)
     # What its author could do better; none of it keeps the module from being used.
     advice: tuple[str, ...] = ()
@@ -230,6 +232,7 @@ class ModuleInterface:
                 "outputs": tuple(Output(**output) for output in data["outputs"]),
                 "submodules": tuple(Submodule(**submodule) for submodule in data.get("submodules", ())),
                 "connect": Connection(**data["connect"]) if data.get("connect") else None,
+                "needs_variables": None if (needs := data.get("needs_variables")) is None else tuple(needs),
                 **{
                     name: tuple(data.get(name, ()))
                     for name in ("runtimes", "runtime_packages", "data_resources", "advice")

@@ -89,6 +89,7 @@ def _interface(manifest: Manifest, **of_source: Any) -> ModuleInterface:
         takeover=manifest.takeover,
         data_resources=manifest.data_resources,
         limits=manifest.limits,
+        needs_variables=manifest.needs_variables,
         examples=manifest.examples,
         **of_source,
     )

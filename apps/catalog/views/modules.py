@@ -12,7 +12,7 @@ from apps.accounts.requests import SignedIn
 from apps.catalog.models import Module, ModuleVersion
 from apps.catalog.permissions import CatalogPermission, can
 from apps.catalog.readme import readme_html
-from apps.catalog.registry import usage_of
+from apps.catalog.registry import needs_of, usage_of
 from apps.catalog.selectors import modules_kept, modules_listed, versions_listed
 from apps.catalog.words import version_word
 from apps.core.paging import page_of
@@ -25,7 +25,9 @@ TABS = (("readme", "Readme"), ("inputs", "Inputs"), ("versions", "Versions"))
 @require_safe
 def modules(request: SignedIn) -> HttpResponse:
     if not request.user.sees_everything:
-        return render(request, "catalog/list.html", {"modules": modules_listed(request.user)})
+        shown = list(modules_listed(request.user))
+        needs = needs_of(request.user, shown)
+        return render(request, "catalog/list.html", {"modules": [(row, needs.get(row.pk, "")) for row in shown]})
     page = page_of(modules_kept(request.user), cursor=request.GET.get("cursor", ""), size=PAGE_SIZE)
     may_register = can(request.user, CatalogPermission.REGISTER)
     register = {"label": "Register module", "url": reverse("catalog:register"), "icon": "plus"}

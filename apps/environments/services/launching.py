@@ -15,8 +15,9 @@ from apps.accounts.services import token_create_for_environment
 from apps.catalog.interface.model import ModuleInterface, Preset
 from apps.catalog.models import Module, ModuleVersion
 from apps.core.crypto import encrypt_json
+from apps.environments.credentials import lacking_sentence
 from apps.environments.durations import duration_words
-from apps.environments.exceptions import LaunchInvalid, NameTaken
+from apps.environments.exceptions import CredentialsMissing, LaunchInvalid, NameTaken
 from apps.environments.models import Environment
 from apps.environments.runtime_choice import runtime_default, runtime_read
 from apps.environments.selectors import ttl_limits
@@ -29,6 +30,7 @@ from apps.provisioning.imports import Import
 from apps.provisioning.models import Change
 from apps.provisioning.services import workspace_create
 from apps.runtimes.models import RuntimeVersion
+from apps.variable_sets.selectors import credentials_lacking
 
 SHORTEST_TTL = 60
 # Letters and digits that cannot be taken for one another when an address is read aloud.
@@ -68,7 +70,7 @@ def environment_launch(
     `inputs` win over the preset's. `token` names one filled form: the same token again returns the environment that it
     made. `runtime` names a Python environment ("slug" or "slug@3"), "" stands for what the module brings, None for the
     module's default. `imports` are existing things it takes over; its plan then waits. Raises `LaunchInvalid` (fields
-    name, team, preset, ttl, runtime, imports and the inputs), `NameTaken`, `DiskShort`.
+    name, team, preset, ttl, runtime, imports and the inputs), `CredentialsMissing`, `NameTaken`, `DiskShort`.
     """
     environment_id = uuid.uuid5(LAUNCHES, f"{actor.pk}:{token}") if token else uuid.uuid4()
     known = Environment.objects.filter(pk=environment_id).first() if token else None
@@ -141,6 +143,9 @@ def _check(
         errors |= refused.errors
     if errors:
         raise LaunchInvalid(errors=errors)
+    if credentials_lacking(interfaces=[version.parsed()], teams=[team]):
+        sentence = lacking_sentence(version.parsed(), [team])
+        raise CredentialsMissing(sentence, errors={"team": [sentence]})
     if Environment.objects.owned_by(actor).living().filter(name=name).exists():
         raise _name_taken(name)
     return Wish(name, team, version, preset_named(interface, size, values), values, ttl, chosen, [])

@@ -12,8 +12,10 @@ from django.views.decorators.http import require_http_methods, require_safe
 from apps.accounts.models import Team, User
 from apps.catalog.interface import ModuleInterface
 from apps.catalog.models import Module, ModuleVersion
+from apps.catalog.registry import needs_of
 from apps.core.exceptions import Conflict, InvalidInput
 from apps.core.rates import rate_check
+from apps.environments.credentials import lacking_notice, lacking_sentence
 from apps.environments.forms import LaunchDetailsForm, inputs_form, preset_follow, show_errors
 from apps.environments.models import Environment
 from apps.environments.runtime_choice import runtime_choices, runtime_default
@@ -25,18 +27,27 @@ from apps.environments.views.settings import presets_shown
 from apps.policies.offer import Offer
 from apps.policies.selectors import offer_for
 from apps.provisioning.selectors import usual_duration
-from apps.variable_sets.selectors import sets_for_launch
+from apps.variable_sets.selectors import credentials_lacking, sets_for_launch
 
 
 @login_required
 @require_safe
 def launch(request: HttpRequest) -> HttpResponse:
     """What can be launched. With a single module there is nothing to choose: straight to its form."""
-    modules = list(Module.objects.visible_to(request.user).launchable().select_related("latest_version"))  # type: ignore[arg-type]
+    user: User = request.user  # type: ignore[assignment]
+    modules = list(Module.objects.visible_to(user).launchable().select_related("latest_version"))
     if len(modules) == 1:
         query = f"?{request.GET.urlencode()}" if request.GET else ""
         return redirect(reverse("environments:launch_module", args=[modules[0].slug]) + query)
-    cards = [{"module": module, "url": reverse("environments:launch_module", args=[module.slug])} for module in modules]
+    needs = needs_of(user, modules)
+    cards = [
+        {
+            "module": module,
+            "url": reverse("environments:launch_module", args=[module.slug]),
+            "needs": needs.get(module.pk, ""),
+        }
+        for module in modules
+    ]
     return render(request, "environments/launch.html", {"cards": cards})
 
 
@@ -51,7 +62,7 @@ def launch_module(request: HttpRequest, module: str) -> HttpResponse:
         return render(request, "environments/launch_no_team.html", {"module": entry}, status=200)
     if request.method == "POST":
         return _submit(request, user, version)
-    linked = _linked_details(request, user, entry)
+    linked = _linked_details(request, user, version)
     offer = offer_for(version=version, team=_team(user, linked.get("team", "")))
     interface = offer.interface
     preset = request.GET.get("preset", "")
@@ -118,6 +129,11 @@ def _team(user: User, slug: str) -> Team | None:
     return Team.objects.of(user).filter(slug=slug).first()
 
 
+def _lacking(interface: ModuleInterface, teams: list[Team]) -> list[Team]:
+    """The teams that nobody has given the module's credentials."""
+    return credentials_lacking(interfaces=[interface], teams=teams).get(interface.slug, [])
+
+
 def _runtime(linked: str | None, interface: ModuleInterface, choices: list[tuple[str, str]]) -> str:
     """What a link names, with or without a version; otherwise the module's default."""
     for value, _ in choices if linked else ():
@@ -143,6 +159,11 @@ def _page(
 ) -> HttpResponse:
     usual = usual_duration(module_version_id=version.pk, kind="create")
     interface = offer.interface
+    user: User = request.user  # type: ignore[assignment]
+    teams = list(Team.objects.of(user))
+    lacking = _lacking(version.parsed(), teams)
+    if lacking and len(lacking) < len(teams):
+        details.fields["team"].help_text = lacking_sentence(interface, lacking)
     context = {
         "module": version.module,
         "version": version,
@@ -156,28 +177,30 @@ def _page(
         "usual": usual,
         "errors_count": len(details.errors) + len(inputs.errors) + (len(found.errors) if found else 0),
         "takeover": [found[name] for name in found.fields] if found else None,
-        "may_take_over": may_take_over(request.user, version.parsed()),  # type: ignore[arg-type]
+        "may_take_over": may_take_over(user, version.parsed()),
         "top_errors": [*details.non_field_errors(), *inputs.non_field_errors()],
         "team_hidden": details.fields["team"].widget.is_hidden,
+        "lacking": lacking_notice(interface, user, lacking) if lacking and len(lacking) == len(teams) else None,
         "variable_sets": sets_for_launch(
-            user=request.user,  # type: ignore[arg-type]
-            target=version.module.target,
-            module_slug=version.module.slug,
-            teams=Team.objects.of(request.user),  # type: ignore[arg-type]
+            user=user, target=version.module.target, module_slug=version.module.slug, teams=teams
         ),
     }
     return render(request, "environments/launch_module.html", context, status=status)
 
 
-def _linked_details(request: HttpRequest, user: User, module: Module) -> dict[str, Any]:
+def _linked_details(request: HttpRequest, user: User, version: ModuleVersion) -> dict[str, Any]:
     """Name suggested, team last used; a link may name both and the time."""
     get = request.GET
     last = Environment.objects.owned_by(user).order_by("-created_at").values_list("team__slug", flat=True).first()
-    member_of = set(Team.objects.of(user).values_list("slug", flat=True))
-    team = next((slug for slug in (get.get("team", ""), last) if slug in member_of), None)
-    initial: dict[str, Any] = {"name": get.get("name", "")[:60] or name_suggest(user=user, module=module)}
+    teams = list(Team.objects.of(user))
+    lacking = {team.slug for team in _lacking(version.parsed(), teams)}
+    member_of = {team.slug for team in teams}
+    able = member_of - lacking or member_of
+    asked = get.get("team", "")
+    team = asked if asked in member_of else last if last in able else None
+    initial: dict[str, Any] = {"name": get.get("name", "")[:60] or name_suggest(user=user, module=version.module)}
     if team or member_of:
-        initial["team"] = team or sorted(member_of)[0]
+        initial["team"] = team or sorted(able)[0]
     if get.get("ttl", "").isdigit():
         initial["ttl"] = int(get["ttl"][:9])
     return initial
