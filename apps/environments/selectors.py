@@ -186,6 +186,8 @@ def files_would_be_lost(environment: Environment) -> bool:
     built = environment.workspace.resources if environment.workspace else []
     if not interface.get("files_lost_on_destroy"):
         return any(holds_data(str(item.get("type")), str(item.get("address")), declared) for item in built)
+    if environment.status in (S.RUNNING, S.STOPPED):
+        return True
     return Change.objects.filter(workspace_id=environment.pk).exclude(applying_at=None).exists()
 
 

@@ -65,6 +65,8 @@ def environment_update(
 
 def offer_existing(row: Environment) -> Offer:
     """What the owner of an existing environment may choose at its next change."""
+    # The version is one of the environment's module, which is here already.
+    row.module_version.module = row.module
     return offer_for(version=row.module_version, team=row.team, existing=declared_names(row))
 
 

@@ -18,7 +18,7 @@ from apps.environments.models import Environment
 from apps.environments.permissions import EnvironmentPermission, require
 from apps.environments.stopping import lost_on_stop
 from apps.environments.views.finding import find
-from apps.environments.views.presenting import destroy_context, stop_context
+from apps.environments.views.presenting import destroy_context, services_of, stop_context
 
 
 def _back(request: HttpRequest, environment: Environment, query: str = "") -> HttpResponse:
@@ -136,5 +136,6 @@ def destroy(request: HttpRequest, pk: UUID) -> HttpResponse:
         except Conflict as conflict:
             messages.warning(request, str(conflict))
             return _back(request, environment)
-    context = {"environment": environment, "confirm": {**destroy_context(environment), "error": error}}
+    confirm = {**destroy_context(environment, services_of(environment)), "error": error}
+    context = {"environment": environment, "confirm": confirm}
     return render(request, "environments/destroy.html", context, status=422 if error else 200)

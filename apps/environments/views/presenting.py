@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 from typing import Any
 
 from django.template.defaultfilters import capfirst
@@ -58,6 +59,10 @@ class EnvironmentPage:
     def __post_init__(self) -> None:
         self.granted = permissions_of(self.user, self.environment)
         self.active = change_active(self.environment.pk)
+
+    @cached_property
+    def services(self) -> list[ServiceStatus]:
+        return services_of(self.environment)
 
     @property
     def live(self) -> dict[str, str]:
@@ -120,7 +125,7 @@ class EnvironmentPage:
             shown["notice"] = self._notice()
             shown["connect"] = self._connect()
         if "progress" not in shown:
-            shown["facts"] = facts_of(self.environment)
+            shown["facts"] = facts_of(self.environment, self.services)
         return shown
 
     def _waiting(self) -> dict[str, Any] | None:
@@ -171,7 +176,7 @@ class EnvironmentPage:
             )
             actions = [a for a in secondary_actions(row, self.granted, None) if a["label"].startswith("Extend")]
             return {"tone": "warn", "title": "Stops soon", "text": stops, "actions": actions}
-        if ServiceStatus.objects.filter(workspace_id=row.pk, isolation="none").exists() and row.status == S.RUNNING:
+        if row.status == S.RUNNING and any(service.isolation == "none" for service in self.services):
             return {
                 "tone": "warn",
                 "title": "Nothing keeps environments on this machine apart",
@@ -204,14 +209,19 @@ class EnvironmentPage:
         }
 
     def destroy_dialog(self) -> dict[str, Any]:
-        return destroy_context(self.environment)
+        return destroy_context(self.environment, self.services)
 
 
-def destroy_context(environment: Environment) -> dict[str, Any]:
+def services_of(environment: Environment) -> list[ServiceStatus]:
+    """What the machine says of its services, by name."""
+    return list(ServiceStatus.objects.filter(workspace_id=environment.pk).order_by("name"))
+
+
+def destroy_context(environment: Environment, services: list[ServiceStatus]) -> dict[str, Any]:
     """What `components/confirm_name.html` needs to ask for a destroy."""
     lost = files_would_be_lost(environment)
-    service = ServiceStatus.objects.filter(workspace_id=environment.pk).exclude(disk_bytes=None).first()
-    size = f" ({bytes_size(service.disk_bytes)})" if service else ""
+    held = next((service.disk_bytes for service in services if service.disk_bytes is not None), None)
+    size = "" if held is None else f" ({bytes_size(held)})"
     return {
         "title": f"Destroy {environment.name}",
         "url": reverse("environments:destroy", args=[environment.pk]),
@@ -242,7 +252,7 @@ def stops_at(environment: Environment) -> SafeString | str | None:
     return format_html("{}, {}", time_tag(environment.expires_at, "clock"), time_tag(environment.expires_at, "until"))
 
 
-def facts_of(environment: Environment) -> list[dict[str, Any]]:
+def facts_of(environment: Environment, services: list[ServiceStatus]) -> list[dict[str, Any]]:
     facts: list[dict[str, Any]] = []
     if stops := stops_at(environment):
         facts.append({"label": "Stops", "value": stops, "note": _kept_alive(environment)})
@@ -250,7 +260,6 @@ def facts_of(environment: Environment) -> list[dict[str, Any]]:
         facts.append({"label": "Stopped", "value": time_tag(environment.status_since)})
     elif environment.status == S.DESTROYED:
         facts.append({"label": "Destroyed", "value": time_tag(environment.destroyed_at)})
-    services = list(ServiceStatus.objects.filter(workspace_id=environment.pk).order_by("name"))
     if environment.status == S.RUNNING:
         facts += [fact for service in services for fact in _service_facts(service, len(services) > 1)]
     facts += [_input_fact(environment, name) for name in SHOWN_INPUTS if environment.inputs.get(name)]
