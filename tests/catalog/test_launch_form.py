@@ -73,6 +73,7 @@ def test_the_notebook_form_launches_with_no_typing(notebook: ModuleInterface) ->
         "memory_gb": 2,
         "gpus": 0,
         "repository": None,
+        "revision": None,
         "disk_gb": None,
         "environment_variables": {},
         "secret_variables": {},
@@ -83,7 +84,7 @@ def test_the_notebook_form_launches_with_no_typing(notebook: ModuleInterface) ->
 def test_fields_are_grouped_and_labelled_as_the_manifest_says(notebook: ModuleInterface) -> None:
     form = launch_form_class(notebook)()
     assert [bound.label for bound in form.basic_fields()] == ["Git repository"]
-    assert len(form.more_fields()) == 7
+    assert len(form.more_fields()) == 8
     assert form.fields["environment_variables"].terraform_type == "map(string)"
     assert form.fields["cpu"].help_text.startswith("Processor cores")
     assert "slipway" not in form.fields

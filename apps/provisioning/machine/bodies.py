@@ -61,10 +61,11 @@ class _Fields:
 
 
 def volume_spec(body: Any) -> VolumeSpec:
-    fields = _Fields(body, {"size_limit_mb", "repository", "files"})
+    fields = _Fields(body, {"size_limit_mb", "repository", "revision", "files"})
     spec = VolumeSpec(
         size_limit_mb=fields.number("size_limit_mb", 1, 1e9, whole=True),
         repository=fields.text("repository") if fields.body.get("repository") else None,
+        revision=fields.text("revision", limit=200) if fields.body.get("revision") else None,
         files=fields.texts("files", limit=1 << 20),
     )
     fields.done()

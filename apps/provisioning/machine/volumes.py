@@ -13,7 +13,7 @@ from typing import Any
 from .errors import InvalidRequest, MachineError, NotFound
 from .files import directory_private, json_read, json_write, names_in
 from .layout import Layout, name_checked
-from .repositories import repository_checked, repository_clone, repository_folder
+from .repositories import repository_checked, repository_clone, repository_folder, revision_checked
 from .sandboxes import Sandboxes
 from .trees import tree_owner_set, tree_remove, tree_rests_remove, tree_used_bytes
 
@@ -22,6 +22,7 @@ from .trees import tree_owner_set, tree_remove, tree_rests_remove, tree_used_byt
 class VolumeSpec:
     size_limit_mb: int | None = None
     repository: str | None = None
+    revision: str | None = None
     files: dict[str, str] = field(default_factory=dict)
 
 
@@ -51,6 +52,8 @@ class Volumes:
             raise MachineError(detail, code="machine:disk-full", status=422)
         if spec.repository:
             repository_checked(spec.repository, allow_file=self.allow_file_repositories)
+        if spec.revision:
+            revision_checked(spec.revision)
         seeds = {_relative_checked(relative): text for relative, text in spec.files.items()}
         with self._locks[workspace_id, name]:
             if path.is_dir():
@@ -83,6 +86,7 @@ class Volumes:
                     self.sandboxes,
                     workspace_id,
                     url=spec.repository,
+                    revision=spec.revision or "",
                     home=home,
                     private=private,
                     full=lambda: self._full(home, spec.size_limit_mb),

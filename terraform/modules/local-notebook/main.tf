@@ -52,6 +52,7 @@ locals {
 resource "slipway_volume" "home" {
   name          = "home"
   repository    = var.repository
+  revision      = var.revision
   size_limit_mb = var.disk_gb == null ? null : floor(var.disk_gb * 1024)
   files         = local.seed_files
 }

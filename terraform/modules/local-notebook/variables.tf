@@ -95,6 +95,22 @@ variable "repository" {
   }
 }
 
+variable "revision" {
+  description = "Commit, tag or branch that is checked out after the repository was cloned. Empty means its default branch."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.revision == null || can(regex("^[A-Za-z0-9_][A-Za-z0-9_./+-]{0,199}$", var.revision))
+    error_message = "Give a commit, a tag or a branch: letters, digits and _ . / + - only, at most 200 characters."
+  }
+
+  validation {
+    condition     = var.revision == null || var.repository != null
+    error_message = "Give the Git repository as well."
+  }
+}
+
 variable "disk_gb" {
   description = "Largest size of your files in GB. Empty means as much as the machine has."
   type        = number

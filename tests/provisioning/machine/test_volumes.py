@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from apps.provisioning.machine.errors import InvalidRequest
-from apps.provisioning.machine.repositories import repository_checked, repository_folder
+from apps.provisioning.machine.repositories import repository_checked, repository_folder, revision_checked
 from apps.provisioning.machine.trees import tree_remove, tree_used_bytes
 
 
@@ -110,6 +110,70 @@ def test_a_repository_is_cloned_on_creation_only(bench, repository):
     assert (home / "churn-model").stat().st_uid == home.stat().st_uid
     if bench.machine.isolation == "bubblewrap+uid":
         assert home.stat().st_uid != os.getuid()
+
+
+@pytest.fixture
+def history(repository):
+    """Three commits: the first has a tag, the second a branch, the third is the default branch's newest."""
+    url, first = repository
+    git = ["git", "-c", "user.name=dana", "-c", "user.email=dana@example.org", "-C", url.removeprefix("file://")]
+
+    def commit(text):
+        with open(url.removeprefix("file://") + "/train.py", "w") as file:
+            file.write(text)
+        subprocess.run([*git, "commit", "-q", "-a", "-m", text], check=True)
+        return subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout.strip()
+
+    subprocess.run([*git, "tag", "v1"], check=True)
+    second = commit("second")
+    subprocess.run([*git, "branch", "feature/lr"], check=True)
+    return url, {"v1": first, second: second, "feature/lr": second, "main": commit("third")}
+
+
+def test_a_revision_is_checked_out_after_the_clone(bench, history):
+    url, commits = history
+    for number, (revision, commit) in enumerate(commits.items()):
+        status, volume = bench.ask("PUT", f"/v1/volumes/home-{number}", {"repository": url, "revision": revision})
+        assert status == 201, volume
+        assert volume["repository_commit"] == commit, revision
+
+
+def test_a_commit_that_no_branch_leads_to_any_more_is_fetched_by_its_name(bench, history):
+    url, commits = history
+    git = ["git", "-C", url.removeprefix("file://")]
+    subprocess.run([*git, "reset", "-q", "--hard", "v1"], check=True)
+    subprocess.run([*git, "config", "uploadpack.allowAnySHA1InWant", "true"], check=True)
+    lost = commits["main"]
+    status, volume = bench.ask("PUT", "/v1/volumes/home", {"repository": url, "revision": lost})
+    assert (status, volume["repository_commit"]) == (201, lost)
+
+
+def test_a_missing_revision_is_told_by_name_and_leaves_no_volume(bench, history):
+    url, _ = history
+    for revision in ("v2", "0" * 40):
+        status, problem = bench.ask("PUT", "/v1/volumes/home", {"repository": url, "revision": revision})
+        assert (status, problem["code"]) == (422, "machine:revision-not-found")
+        assert f"has no revision {revision}" in problem["detail"]
+        assert problem["log"]
+    assert bench.ask("GET", "/v1/volumes/home")[0] == 404
+
+
+def test_a_revision_given_later_changes_no_file(bench, history):
+    url, commits = history
+    bench.ask("PUT", "/v1/volumes/home", {"repository": url, "revision": "v1"})
+    home = bench.machine.layout.volume(bench.workspace, "home")
+    (home / "churn-model" / "mine.txt").write_text("kept")
+    status, volume = bench.ask("PUT", "/v1/volumes/home", {"repository": url, "revision": "main"})
+    assert (status, volume["repository_commit"]) == (200, commits["v1"])
+    assert (home / "churn-model" / "mine.txt").read_text() == "kept"
+
+
+@pytest.mark.parametrize(
+    "revision", ["--upload-pack=id", "-b", "a b", "a..b", "main@{1}", "x\ny", "a" * 201, "v1^{}", "~"]
+)
+def test_revisions_that_git_would_read_as_more_are_refused(revision):
+    with pytest.raises(InvalidRequest):
+        revision_checked(revision)
 
 
 def test_a_failed_clone_tells_gits_words_and_leaves_no_volume(bench, tmp_path):

@@ -31,7 +31,7 @@ class Volume(AgentResource):
     NAME = "volume"
     COLLECTION = "volumes"
     DESCRIPTION = "A directory on the machine that outlives a stop. Destroying it deletes its files."
-    SENT = ("size_limit_mb", "repository", "files")
+    SENT = ("size_limit_mb", "repository", "revision", "files")
     ATTRIBUTES: ClassVar[list[Attribute]] = [
         Attribute("id", String(), "`<environment>/<name>`", computed=True),
         Attribute("name", String(), "Unique in the environment", required=True, requires_replace=True),
@@ -39,6 +39,7 @@ class Volume(AgentResource):
         Attribute(
             "repository", String(), "Git repository cloned when it is created", optional=True, requires_replace=True
         ),
+        Attribute("revision", String(), "Commit, tag or branch checked out after the clone", optional=True),
         Attribute("files", Map(String()), "Files written when it is created, never over existing ones", optional=True),
         Attribute("path", String(), "Where it lies on the machine", computed=True),
         Attribute("repository_commit", String(), "The commit that was cloned", computed=True),
@@ -53,7 +54,7 @@ class Volume(AgentResource):
 
     def settled(self, wanted: State, found: State) -> State:
         # Seed files and repository are facts of the creation: what a person changed in them since is theirs.
-        kept = {key: value for key, value in found.items() if key not in ("files", "repository", "size_limit_mb")}
+        kept = {key: value for key, value in found.items() if key not in self.SENT}
         return super().settled(wanted, kept)
 
 
