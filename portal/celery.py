@@ -21,6 +21,7 @@ app.conf.beat_schedule = {
     "wake-rollouts": {"task": "apps.environments.tasks.rollouts_wake", "schedule": 10.0},
     "heartbeat": {"task": "apps.core.tasks.worker_heartbeat", "schedule": 10.0},
     "meter": {"task": "apps.metering.tasks.reconcile", "schedule": 60.0},
+    "read-registry": {"task": "apps.registry.tasks.registry_index", "schedule": 10.0},
     "prune": {"task": "apps.core.tasks.prune", "schedule": crontab(minute=17)},
 }
 

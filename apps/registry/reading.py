@@ -1,0 +1,92 @@
+"""From MLflow's JSON of a model or version to the values of a row. What is missing, too long or odd does no harm."""
+
+import hashlib
+import json
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+from apps.registry.models import NAME_LENGTH
+
+JSON = dict[str, Any]
+TEXT_LIMIT = 100_000
+MOST_VALUES = 2_000
+
+
+def fingerprint(data: Any) -> str:
+    """Says whether two answers are the same: 128 bits, hex."""
+    text = json.dumps(data, sort_keys=True, default=str).encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(text, digest_size=16).hexdigest()
+
+
+def text(value: Any, limit: int = TEXT_LIMIT) -> str:
+    """A text as PostgreSQL takes it: without NUL and lone surrogates."""
+    found = "" if value is None else str(value)
+    return found.replace("\x00", "").encode("utf-8", "replace").decode()[:limit]
+
+
+def plain(value: Any, depth: int = 12) -> Any:
+    """A JSON value as PostgreSQL takes it; what is nested deeper than anybody reads is left out."""
+    if isinstance(value, str):
+        return text(value)
+    if isinstance(value, list | dict) and depth == 0:
+        return None
+    if isinstance(value, list):
+        return [plain(each, depth - 1) for each in value]
+    if isinstance(value, dict):
+        return {text(key): plain(each, depth - 1) for key, each in value.items()}
+    return number_read(value) if isinstance(value, float) else value
+
+
+def moment(milliseconds: Any) -> datetime | None:
+    try:
+        return datetime.fromtimestamp(int(milliseconds) / 1000, tz=UTC) if milliseconds else None
+    except (ValueError, OverflowError, OSError, TypeError):
+        return None
+
+
+def whole(value: Any) -> int:
+    try:
+        return int(value)
+    except (ValueError, TypeError):
+        return 0
+
+
+def tags_read(data: JSON) -> dict[str, str]:
+    tags = data.get("tags")
+    pairs = [tag for tag in tags if isinstance(tag, dict)] if isinstance(tags, list) else []
+    return {text(tag.get("key"), 250): text(tag.get("value"), 5000) for tag in pairs[:MOST_VALUES]}
+
+
+def number_read(value: Any) -> float | str | None:
+    """JSON holds neither NaN nor infinity: these are words. MLflow's own ±1.797e308 are infinities."""
+    try:
+        found = float(value)
+    except (ValueError, TypeError):
+        return None
+    if math.isnan(found):
+        return "NaN"
+    return ("Infinity" if found > 0 else "-Infinity") if abs(found) >= 1.797e308 else found
+
+
+def metrics_read(metrics: Any) -> dict[str, Any]:
+    """Newest values by key; a metric logged for several data sets keeps the last one listed."""
+    pairs = [each for each in metrics if isinstance(each, dict)] if isinstance(metrics, list) else []
+    return {text(each.get("key"), 250): number_read(each.get("value")) for each in pairs[:MOST_VALUES]}
+
+
+def params_read(params: Any) -> dict[str, str]:
+    pairs = [each for each in params if isinstance(each, dict)] if isinstance(params, list) else []
+    named = ((text(each.get("key") or each.get("name"), 250), text(each.get("value"), 6000)) for each in pairs)
+    return dict(list(named)[:MOST_VALUES])
+
+
+def aliases_read(data: JSON) -> dict[str, int]:
+    aliases = data.get("aliases")
+    pairs = [each for each in aliases if isinstance(each, dict)] if isinstance(aliases, list) else []
+    return {text(each.get("alias"), 255): whole(each.get("version")) for each in pairs}
+
+
+def name_usable(data: JSON) -> bool:
+    name = data.get("name")
+    return isinstance(name, str) and 0 < len(name) <= NAME_LENGTH and text(name) == name
