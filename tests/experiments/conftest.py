@@ -134,3 +134,13 @@ def mlflow(mlflow_server: Server) -> Iterator[Server]:
         yield mlflow_server
     finally:
         process_end(process)
+
+
+@pytest.fixture
+def tracker(mlflow_server: Server, settings: Any) -> Any:
+    """`tests.experiments.tracker.Tracker`, with the portal's own calls going to the same server."""
+    from tests.experiments.tracker import Tracker
+
+    settings.MLFLOW_TRACKING_URI = mlflow_server.url
+    settings.MLFLOW_SERVER_SECRET = mlflow_server.secret
+    return Tracker(mlflow_server)

@@ -4,6 +4,7 @@ MLflow is imported nowhere: it takes seconds, and its settings are global.
 """
 
 import threading
+from json import loads
 from typing import Any
 
 import requests
@@ -16,6 +17,10 @@ from apps.experiments.mlflow_proxy import SECRET_HEADER
 V2, V3 = "/api/2.0/mlflow", "/api/3.0/mlflow"
 CONNECT_SECONDS, ANSWER_SECONDS = 3.0, 20.0
 _local = threading.local()
+
+
+class AnswerTooLarge(Exception):
+    """More than the caller wants in memory: ask for less at once."""
 
 
 def credentials() -> dict[str, str]:
@@ -33,28 +38,47 @@ def call(
     params: dict[str, Any] | None = None,
     json: dict[str, Any] | None = None,
     seconds: float = ANSWER_SECONDS,
+    most_bytes: int | None = None,
 ) -> dict[str, Any]:
     """One call; `path` begins with a slash, without one at a noun of version 2.0: "runs/search".
 
-    Raises `TrackerAway` where no answer came or a 5xx, `TrackerRefused` with MLflow's own sentence for a 4xx.
+    Raises `TrackerAway` where no answer came or a 5xx, `TrackerRefused` with MLflow's own sentence for a 4xx, and
+    `AnswerTooLarge` where the answer has more than `most_bytes`, before it is all in memory.
     """
     path = path if path.startswith("/") else f"{V2}/{path}"
     url = settings.MLFLOW_TRACKING_URI.rstrip("/") + path
     try:
-        answer = _session().request(
-            method, url, params=params, json=json, headers=credentials(), timeout=(CONNECT_SECONDS, seconds)
-        )
+        with _session().request(
+            method,
+            url,
+            params=params,
+            json=json,
+            headers=credentials(),
+            timeout=(CONNECT_SECONDS, seconds),
+            stream=most_bytes is not None,
+        ) as answer:
+            body = answer.content if most_bytes is None else _bounded(answer, most_bytes)
     except requests.RequestException as error:
         raise TrackerAway(reason=type(error).__name__) from error
     if answer.status_code >= 500 or answer.status_code in (401, 403):
         raise TrackerAway(reason=f"it answered {answer.status_code}")
     try:
-        data = answer.json()
+        data = loads(body)
     except ValueError as error:
         raise TrackerAway(reason="its answer is not JSON") from error
     if answer.status_code >= 400:
         raise TrackerRefused.by(answer.status_code, data)
     return dict(data)
+
+
+def _bounded(answer: requests.Response, most: int) -> bytes:
+    parts, total = [], 0
+    for part in answer.iter_content(256 * 1024):
+        parts.append(part)
+        total += len(part)
+        if total > most:
+            raise AnswerTooLarge
+    return b"".join(parts)
 
 
 def _session() -> requests.Session:
