@@ -123,7 +123,7 @@ def sets_for_launch(
     rows = list(
         VariableSet.objects.visible_to(user)
         .filter(Q(target="") | Q(target=target), Q(module=None) | Q(module__slug=module_slug))
-        .annotate(names=ArrayAgg("variables__name", ordering="variables__name", filter=~Q(variables=None)))
+        .annotate(names=ArrayAgg("variables__name", order_by="variables__name", filter=~Q(variables=None)))
     )
     found = [(team, [row for row in rows if row.team_id in (None, team.pk)]) for team in teams]
     return [(team, sets) for team, sets in found if sets]

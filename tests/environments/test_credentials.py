@@ -178,3 +178,12 @@ def test_cards_say_what_is_needed(people: People, version: ModuleVersion, as_per
     give(people)
     for url in ("/modules/", "/environments/launch/"):
         assert "Needs AWS credentials" not in dana.get(url).content.decode()
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_form_names_the_variables_of_each_set_by_name(
+    people: People, version: ModuleVersion, as_person: Callable[..., Client]
+) -> None:
+    give(people, ("B_KEY", *AWS, "A_KEY"))
+    page = as_person(people.dana).get(URL).content.decode()
+    assert ": AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, A_KEY, B_KEY" in page
