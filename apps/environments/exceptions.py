@@ -43,6 +43,10 @@ class ConfirmationMissing(InvalidInput):
     title = "Type the name of the environment to destroy it and its files"
 
 
+class StopConfirmationMissing(ConfirmationMissing):
+    title = "Type the name of the environment to stop it: its module says what is lost"
+
+
 class ClusterElsewhere(Conflict):
     code = "environments:cluster-elsewhere"
     title = "The cluster runs on another machine"

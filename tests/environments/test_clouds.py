@@ -10,7 +10,7 @@ from apps.audit.models import AuditEvent
 from apps.core.crypto import encrypt_json
 from apps.environments.models import Environment
 from apps.environments.selectors import application_upstream
-from apps.environments.services import environment_refresh
+from apps.environments.services import environment_refresh, environment_stop
 from apps.environments.services.looking import environments_look, environments_to_look_at
 from apps.notifications.models import Notification
 from apps.provisioning.models import Change, Machine, Workspace
@@ -99,6 +99,30 @@ def test_a_stop_that_loses_something_says_what_and_asks_once(
     page = dana.get(f"/environments/{cloud.pk}/").content.decode()
     assert "Stopped, files kept" not in page
     assert "Stopped" in page
+
+
+def test_the_api_wants_the_name_for_a_stop_that_loses_something(
+    people: People, cloud: Environment, as_person: Any
+) -> None:
+    loses(cloud, LOST)
+    dana, url = as_person(people.dana), f"/api/v1/environments/{cloud.pk}/stop/"
+    for body in ({}, {"reason": "done"}, {"confirm": "another"}):
+        answer = dana.post(url, body, content_type="application/json")
+        assert (answer.status_code, answer.json()["code"]) == (400, "environments:confirm-name")
+        assert LOST in answer.json()["errors"]["confirm"][0]
+    assert not Change.objects.filter(workspace_id=cloud.pk, kind="stop").exists()
+    assert as_person(people.mallory).post(url, {}, content_type="application/json").status_code == 404
+    answer = dana.post(url, {"confirm": cloud.name, "reason": "done"}, content_type="application/json")
+    assert answer.status_code == 200
+    assert change_of(cloud).kind == "stop"
+    # What stops already asks no more.
+    assert dana.post(url, {}, content_type="application/json").status_code == 200
+
+
+def test_the_portal_stops_without_being_asked_for_a_name(people: People, cloud: Environment, as_person: Any) -> None:
+    loses(cloud, LOST)
+    environment_stop(environment=cloud, actor=None, reason="Its time is over")
+    assert change_of(cloud).kind == "stop"
 
 
 def test_a_stop_that_keeps_files_asks_nothing(people: People, cloud: Environment, as_person: Any) -> None:

@@ -109,6 +109,16 @@ class ReasonSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=200, required=False, allow_blank=True, default="")
 
 
+class StopSerializer(ReasonSerializer):
+    confirm = serializers.CharField(
+        max_length=60,
+        required=False,
+        allow_blank=True,
+        default="",
+        help_text="The name, where the module says that a stop loses something: `environments:confirm-name` says what.",
+    )
+
+
 class ExtendSerializer(serializers.Serializer[Any]):
     """One of the three; `seconds` and `ttl` count from the present stop time."""
 

@@ -22,7 +22,7 @@ from apps.environments.api.serializers import (
     EnvironmentCreateSerializer,
     EnvironmentSerializer,
     ExtendSerializer,
-    ReasonSerializer,
+    StopSerializer,
     TakeOverSerializer,
     UpdateSerializer,
     UpgradeLookSerializer,
@@ -124,11 +124,14 @@ class EnvironmentViewSet(
         given = {"inputs": asked["inputs"], "preset": asked.get("preset"), "runtime": asked.get("runtime")}
         return self._do(services.environment_update, environment, **given)
 
-    @extend_schema(summary="Stop: files are kept", request=ReasonSerializer, responses=ANSWERS)
+    @extend_schema(
+        summary="Stop: files are kept, unless the module says what is lost", request=StopSerializer, responses=ANSWERS
+    )
     @action(detail=True, methods=["post"])
     def stop(self, request: Request, pk: str = "") -> Response:
         environment = self._permitted(P.STOP)
-        return self._do(services.environment_stop, environment, reason=self._read(request, ReasonSerializer)["reason"])
+        asked = self._read(request, StopSerializer)
+        return self._do(services.environment_stop, environment, reason=asked["reason"], confirm=asked["confirm"])
 
     @extend_schema(summary="Start again", request=None, responses=ANSWERS)
     @action(detail=True, methods=["post"])

@@ -3,12 +3,13 @@
 from django.db import transaction
 
 from apps.accounts.models import User
-from apps.environments.exceptions import WrongStatus
+from apps.environments.exceptions import StopConfirmationMissing, WrongStatus
 from apps.environments.models import Environment
 from apps.environments.permissions import EnvironmentPermission as P
 from apps.environments.selectors import has_run
 from apps.environments.services.locking import begin, busy, environment_lock, require_idle
 from apps.environments.services.space import machine_require_space
+from apps.environments.stopping import lost_on_stop
 from apps.provisioning.models import Change
 from apps.provisioning.selectors import change_active
 
@@ -16,8 +17,14 @@ S, F = Environment.Status, Environment.Failure
 
 
 @transaction.atomic
-def environment_stop(*, environment: Environment, actor: User | None, reason: str = "") -> Environment:
-    """Free the processes and keep the files. A second stop changes nothing; a busy one is a conflict."""
+def environment_stop(
+    *, environment: Environment, actor: User | None, reason: str = "", confirm: str | None = None
+) -> Environment:
+    """Free the processes and keep the files. A second stop changes nothing; a busy one is a conflict.
+
+    Where the module says that a stop loses something, `confirm` must be the environment's name; None where the portal
+    itself stops it, or where whoever asked has been told already.
+    """
     row = environment_lock(environment, actor, P.STOP)
     active = change_active(row.pk)
     if row.status == S.STOPPED or (active and active.kind == Change.Kind.STOP):
@@ -28,6 +35,9 @@ def environment_stop(*, environment: Environment, actor: User | None, reason: st
         raise WrongStatus("It has been destroyed; there is nothing to stop.")
     if row.status == S.FAILED and not has_run(row):
         raise WrongStatus("It never ran, so there is nothing to stop. Try again, or destroy it.")
+    if confirm is not None and (lost := lost_on_stop(row.module_version)) and confirm.strip() != row.name:
+        message = f"{lost} Give the name “{row.name}” as “confirm” to stop it all the same."
+        raise StopConfirmationMissing(message, errors={"confirm": [message]})
     begin(row, kind=Change.Kind.STOP, actor=actor, reason=reason, desired_running=False)
     return row
 
