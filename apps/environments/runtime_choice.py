@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from django.db.models import F, Q
+from django.db.models import F, Prefetch, Q, QuerySet
 
 from apps.catalog.interface import ModuleInterface
 from apps.environments.exceptions import LaunchInvalid
@@ -31,6 +31,11 @@ def runtime_choices(interface: ModuleInterface, current: RuntimeVersion | None =
     if interface.runtimes:
         offered.sort(key=lambda row: _place(interface, row))
     return [(MODULES_OWN, OWN_LABEL), *((str(row), label_of(row)) for row in offered)] if offered else []
+
+
+def runtimes_once(lookup: str) -> "Prefetch[str, QuerySet[RuntimeVersion], str]":
+    """The Python environments of a list, without what is long."""
+    return Prefetch(lookup, RuntimeVersion.objects.select_related("runtime").defer(*_HEAVY))
 
 
 def runtime_default(interface: ModuleInterface) -> RuntimeVersion | None:
@@ -80,10 +85,17 @@ def runtime_kept(interface: ModuleInterface, current: RuntimeVersion | None) -> 
     """
     if current is None or not takes_any(interface):
         return None
-    if reason := refusal(interface, current):
-        message = f"{reason} Choose another Python environment in the settings first."
+    if message := runtime_in_the_way(interface, current):
         raise LaunchInvalid(message, errors={"version": [message]})
     return current
+
+
+def runtime_in_the_way(interface: ModuleInterface, current: RuntimeVersion | None) -> str:
+    """Why an environment that runs in `current` cannot move to that version of its module; empty where it can."""
+    if current is None or not takes_any(interface):
+        return ""
+    reason = refusal(interface, current)
+    return f"{reason} Choose another Python environment in the settings first." if reason else ""
 
 
 def label_of(version: RuntimeVersion) -> str:

@@ -12,6 +12,7 @@ from apps.environments.models import Environment
 from apps.environments.observers.context import request_told, run_context
 from apps.environments.runtime_choice import runtime_choices
 from apps.environments.services import environment_start, environment_stop, environment_update, environment_upgrade
+from apps.environments.services.rollouts.starting import rollout_look
 from apps.provisioning.models import Change
 from apps.provisioning.services import change_cancel
 from apps.runtimes.models import RuntimeVersion
@@ -151,6 +152,34 @@ def test_a_module_that_does_not_take_it_any_more_says_so(people: People, ready: 
     newer = notebook_version(version="9.0.0", interface=interface)
     with pytest.raises(LaunchInvalid, match="does not take “ml”"):
         environment_upgrade(environment=environment, actor=people.dana, module_version=newer)
+    environment.refresh_from_db()
+    assert environment.module_version.version == NOTEBOOK_VERSION
+
+
+def test_page_and_api_say_that_a_version_does_not_take_it(people: People, ready: MakeReady, as_person: Any) -> None:
+    ready()
+    environment = environment_running(people, runtime="ml")
+    interface = {**environment.module_version.interface, "version": "9.0.0", "runtimes": ["other"]}
+    newer = notebook_version(version="9.0.0", interface=interface)
+    said = "This module does not take “ml”. It takes: other. Choose another Python environment in the settings first."
+    dana, url = as_person(people.dana), f"/environments/{environment.pk}/upgrade/"
+    page = dana.get(url).content.decode()
+    assert said in page
+    assert "Upgrade to 9.0.0</button>" not in page
+    assert f'href="/environments/{environment.pk}/settings/"' in page
+    refused = dana.post(url, {"version": "9.0.0"})
+    assert (refused.status_code, said in refused.content.decode()) == (422, True)
+    api = f"/api/v1/environments/{environment.pk}/upgrade/"
+    assert dana.get(api).json()["refused"] == said
+    answer = dana.post(api, {}, content_type="application/json")
+    assert (answer.status_code, answer.json()["errors"]["version"]) == (400, [said])
+    (candidate,) = rollout_look(version=newer)
+    assert (candidate.verdict, candidate.reason) == ("needs_input", said)
+    # With the module's own it may go.
+    environment_update(environment=environment, actor=people.dana, inputs={}, runtime="")
+    change_drive(change_of(environment))
+    assert dana.get(api).json()["refused"] == ""
+    assert dana.post(api, {}, content_type="application/json").status_code == 200
 
 
 def test_an_old_version_of_the_module_knows_of_no_choice(people: People, ready: MakeReady) -> None:

@@ -154,6 +154,7 @@ class UpgradeLookSerializer(serializers.Serializer[Any]):
         child=serializers.ListField(child=serializers.CharField()), help_text="Inputs to give first, with the reason."
     )
     appeared = serializers.SerializerMethodField(help_text="New inputs that have a default.")
+    refused = serializers.CharField(help_text="Why it cannot be moved there as it is; empty where it can.")
     differences = serializers.SerializerMethodField(help_text="The difference of the interfaces, in sentences.")
 
     @extend_schema_field({"type": "array", "items": {"type": "object"}})

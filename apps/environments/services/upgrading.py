@@ -12,7 +12,7 @@ from apps.catalog.models import ModuleVersion
 from apps.environments.exceptions import LaunchInvalid
 from apps.environments.models import Environment
 from apps.environments.permissions import EnvironmentPermission as P
-from apps.environments.runtime_choice import runtime_kept
+from apps.environments.runtime_choice import runtime_in_the_way, runtime_kept
 from apps.environments.services.inputs import declared_names, environment_updatable, settings_apply
 from apps.environments.services.launching import input_error_names, preset_named
 from apps.environments.services.values import MASK, inputs_plain
@@ -35,7 +35,7 @@ class Upgrade:
     """What moving to `target` means for one environment.
 
     `known` are its values that stay. `problems` names inputs that want a value first, with why; `appeared` are new
-    inputs that have a default, which may be chosen as well. `whole` holds what is wrong with all values together.
+    inputs that have a default, which may be chosen as well. `refused` says why it cannot be moved at all.
     """
 
     environment: Environment
@@ -45,6 +45,7 @@ class Upgrade:
     dropped: tuple[Dropped, ...] = ()
     problems: dict[str, list[str]] = field(default_factory=dict)
     appeared: tuple[Variable, ...] = ()
+    refused: str = ""
 
     @property
     def asked(self) -> tuple[Variable, ...]:
@@ -94,7 +95,8 @@ def upgrade_look(*, environment: Environment, target: ModuleVersion, offer: Offe
         if name not in kept
     )
     appeared = tuple(v for v in offer.interface.inputs if v.name in names - before and v.name not in sized)
-    return Upgrade(environment, target, offer, known, dropped, errors, appeared)
+    refused = runtime_in_the_way(new, environment.runtime_version)
+    return Upgrade(environment, target, offer, known, dropped, errors, appeared, refused)
 
 
 def upgrade_values(upgrade: Upgrade, inputs: Mapping[str, Any], *, only_asked: bool = False) -> dict[str, Any]:

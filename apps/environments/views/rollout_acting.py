@@ -16,6 +16,7 @@ from apps.environments.forms import show_errors
 from apps.environments.models import Rollout, RolloutItem
 from apps.environments.permissions import rollout_require
 from apps.environments.rollout_forms import common_form
+from apps.environments.runtime_choice import runtimes_once
 from apps.environments.services.rollouts import rollout_continue, rollout_give, rollout_skip, rollout_stop
 from apps.environments.services.rollouts.starting import Candidate, Verdict, inputs_common
 from apps.environments.services.upgrading import upgrade_look
@@ -90,6 +91,7 @@ def _needing(row: Rollout, version: ModuleVersion) -> list[Candidate]:
     items = row.items.filter(state=RolloutItem.State.NEEDS_INPUT)
     items = items.select_related("environment__team", "environment__module_version")
     items = items.defer("environment__module_version__archive")
+    items = items.prefetch_related(runtimes_once("environment__runtime_version"))
     found = []
     for item in items[:MOST_LOOKED_AT]:
         try:

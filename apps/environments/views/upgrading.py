@@ -21,6 +21,7 @@ from apps.environments.models import Environment
 from apps.environments.permissions import EnvironmentPermission, require
 from apps.environments.selectors import difference_sentences, versions_between, versions_offered
 from apps.environments.services.upgrading import Upgrade, environment_upgrade, upgrade_look
+from apps.environments.views.actions import action_link
 from apps.environments.views.finding import find
 
 
@@ -103,6 +104,7 @@ def _page(request: HttpRequest, looked: Upgrade, form: LaunchForm, status: int =
         "target": target,
         "verb": verb,
         "looked": looked,
+        "cures": [action_link("settings", environment, "Change settings", "adjustments")],
         "form": form,
         "wanted_fields": [field for field in fields if field.name in wanted],
         "new_fields": [field for field in fields if field.name not in wanted],

@@ -21,6 +21,7 @@ from apps.environments.exceptions import LaunchInvalid
 from apps.environments.models import Environment, Rollout, RolloutItem
 from apps.environments.observers.writing import tell_owner
 from apps.environments.permissions import rollout_require
+from apps.environments.runtime_choice import runtimes_once
 from apps.environments.services.inputs import declared_names
 from apps.environments.services.launching import input_error_names
 from apps.environments.services.locking import busy
@@ -75,7 +76,8 @@ def rollout_look(
     under_way = RolloutItem.objects.filter(environment=OuterRef("pk")).under_way()
     rows = rows.annotate(in_rollout=Exists(open_items) | Exists(under_way))
     rows = rows.select_related("team", "owner", "module", "workspace").defer("workspace__resources")
-    found = list(rows.prefetch_related("module_version").order_by("created_at", "id")[: MOST + 1])
+    rows = rows.prefetch_related("module_version", runtimes_once("runtime_version"))
+    found = list(rows.order_by("created_at", "id")[: MOST + 1])
     if len(found) > MOST:
         raise InvalidInput(
             f"A rollout takes at most {MOST} environments. Choose a team.", errors={"scope": ["Choose a team."]}
@@ -108,6 +110,8 @@ def _candidate(
     if environment.in_rollout:
         return Candidate(environment, Verdict.LEFT_OUT, "It has its turn in another rollout.")
     upgrade = upgrade_look(environment=environment, target=version, offer=offer)
+    if upgrade.refused:
+        return Candidate(environment, Verdict.NEEDS_INPUT, upgrade.refused, upgrade)
     try:
         upgrade_values(upgrade, inputs, only_asked=True)
     except LaunchInvalid:
@@ -118,7 +122,9 @@ def _candidate(
 
 
 def needs_words(upgrade: Upgrade) -> str:
-    """What an environment lacks, by name."""
+    """What an environment lacks, by name, or what else is in its way."""
+    if upgrade.refused:
+        return upgrade.refused
     named = [f"“{variable.label}”" for variable in upgrade.wanted] or ["other settings"]
     return f"Wants a value for {', '.join(named[:5])}{' and more' if len(named) > 5 else ''}."
 
