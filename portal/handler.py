@@ -9,8 +9,11 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIHandler
+from django.db import connections
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
+
+from apps.core.passing_on import PassedOn, pass_on
 
 
 class OneThreadHandler(ASGIHandler):
@@ -20,5 +23,17 @@ class OneThreadHandler(ASGIHandler):
         super().load_middleware(is_async=False)
 
     async def get_response_async(self, request: HttpRequest) -> HttpResponseBase:
-        answer: Any = await sync_to_async(self.get_response, thread_sensitive=True)(request)
+        answer: Any = await sync_to_async(self._answer, thread_sensitive=True)(request)
         return answer  # type: ignore[no-any-return]
+
+    def _answer(self, request: HttpRequest) -> HttpResponseBase:
+        response = self.get_response(request)
+        if isinstance(response, PassedOn):
+            connections.close_all()  # A download takes as long as its reader takes.
+        return response
+
+    async def send_response(self, response: Any, send: Any) -> None:
+        if isinstance(response, PassedOn):
+            await pass_on(response, send)
+        else:
+            await super().send_response(response, send)
