@@ -1,0 +1,161 @@
+"""Runs as lists show them: filtered, in an order, by page, counted; and the runs that somebody chose."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import QueryDict
+
+from apps.accounts.models import Team, User
+from apps.experiments.filters import Node, filter_parse, filter_q
+from apps.experiments.models import ID_LENGTH, Experiment, Run
+from apps.experiments.selectors.ordering import (
+    DEFAULT_ORDERING,
+    Leg,
+    Ordering,
+    Walk,
+    experiment_ids_of,
+    legs_read,
+    ordering_read,
+    place_read,
+    place_write,
+    walks_of,
+)
+
+# Lists show none of these; the text that full text looks in is the widest column.
+HEAVY = ("haystack", "fingerprint", "model_ids")
+MOST_CHOSEN = 1000
+CHUNK = 1000
+
+
+@dataclass(frozen=True)
+class RunPage:
+    rows: list[Run]
+    next: str | None
+    previous: str | None
+
+
+@dataclass
+class RunQuery:
+    """What a list of runs was asked for. `archived` ones or the others, never both."""
+
+    user: User
+    experiment: Experiment | None = None
+    filter: str = ""
+    ordering: Ordering = field(default_factory=lambda: ordering_read(DEFAULT_ORDERING))
+    archived: bool = False
+    team: Team | None = None
+
+    @cached_property
+    def node(self) -> Node:
+        return filter_parse(self.filter)
+
+    @cached_property
+    def experiment_ids(self) -> list[str] | None:
+        """Of those the runs can be of; None where that is every experiment there is."""
+        if self.experiment is not None:
+            return [self.experiment.pk]
+        if self.user.sees_everything and self.team is None:
+            return None
+        seen = Experiment.objects.visible_to(self.user)
+        return experiment_ids_of(seen if self.team is None else seen.filter(team=self.team))
+
+    @cached_property
+    def _rows(self) -> QuerySet[Run]:
+        rows = Run.objects.visible_to(self.user) if self.experiment_ids is None else Run.objects.all()
+        if self.experiment_ids is not None:  # They were asked of visible_to above; asking twice costs a query.
+            rows = rows.filter(experiment__in=self.experiment_ids)
+        return rows.filter(filter_q(self.node, experiment_id=self._one_id), archived=self.archived)
+
+    @property
+    def _one_id(self) -> str:
+        return self.experiment.pk if self.experiment is not None else ""
+
+    def rows(self) -> QuerySet[Run]:
+        """Filtered and visible, in no order."""
+        return self._rows.order_by()
+
+    def count(self) -> int:
+        return self.rows().count()
+
+    @property
+    def walks(self) -> list[Walk]:
+        return walks_of(self.ordering, self.rows(), self.experiment_ids)
+
+    def page(self, *, cursor: str = "", size: int = 100) -> RunPage:
+        """Raises `CursorInvalid`."""
+        walks, name = self.walks, str(self.ordering)
+        place = place_read(cursor, name, len(walks))
+        reverse = place is not None and place.reverse
+        legs = legs_read(walks, place, size + 1)
+        more, legs = len(legs) > size, legs[:size]
+        if reverse:
+            legs.reverse()
+        if not legs:
+            return RunPage([], None, None)
+        has_next, has_previous = (True, more) if reverse else (more, place is not None)
+        return RunPage(
+            runs_of_legs(legs),
+            place_write(name, legs[-1], reverse=False) if has_next else None,
+            place_write(name, legs[0], reverse=True) if has_previous else None,
+        )
+
+    def first(self, limit: int) -> list[Run]:
+        return runs_of_legs(legs_read(self.walks, None, limit))
+
+    def chunks(self, size: int = CHUNK) -> Iterator[list[Run]]:
+        """All runs in their order, some at a time: an export holds no more than one chunk."""
+        cursor = ""
+        while True:
+            page = self.page(cursor=cursor, size=size)
+            if page.rows:
+                yield page.rows
+            if page.next is None:
+                return
+            cursor = page.next
+
+
+def run_query(user: User, get: QueryDict | Mapping[str, Any], experiment: Experiment | None = None) -> RunQuery:
+    """From an address: `filter`, `ordering`, `archived`, `team`. Raises `FilterInvalid`, for an order `InvalidInput`.
+
+    `experiment` is one that the person sees.
+    A team that the person does not belong to leaves nothing rather than everything.
+    """
+    slug = str(get.get("team", ""))[:40]
+    team = None
+    if slug and experiment is None:
+        team = Team.objects.visible_to(user).filter(slug=slug.replace("\0", "")).first() or Team(slug="")
+    query = RunQuery(
+        user=user,
+        experiment=experiment,
+        filter=str(get.get("filter", "")),
+        ordering=ordering_read(str(get.get("ordering", ""))),
+        archived=str(get.get("archived", "")) not in {"", "0", "false"},
+        team=team,
+    )
+    query.node  # noqa: B018 - what cannot be read is said here, not in the middle of a page
+    return query
+
+
+def runs_of_legs(legs: list[Leg]) -> list[Run]:
+    """The runs themselves, in the order of the legs, with their experiments."""
+    rows = Run.objects.filter(pk__in=[leg.run for leg in legs]).select_related("experiment", "user").defer(*HEAVY)
+    by_pk = {run.pk: run for run in rows}
+    return [by_pk[leg.run] for leg in legs if leg.run in by_pk]
+
+
+def selected_runs(
+    user: User, get: QueryDict, experiment: Experiment | None = None, limit: int = MOST_CHOSEN
+) -> list[Run]:
+    """The runs named by `run=` that the person sees, in the order named; without any, the first of the query."""
+    named = [run_id for run_id in dict.fromkeys(get.getlist("run")) if 0 < len(run_id) <= ID_LENGTH]
+    named = [run_id for run_id in named if run_id.isascii() and run_id.isalnum()][: min(limit, MOST_CHOSEN)]
+    if not named and "run" not in get:
+        return run_query(user, get, experiment).first(limit)
+    rows = Run.objects.visible_to(user).filter(run_id__in=named)
+    if experiment is not None:
+        rows = rows.filter(experiment=experiment)
+    found = {run.run_id: run for run in rows.select_related("experiment", "user").defer(*HEAVY)}
+    return [found[run_id] for run_id in named if run_id in found]
