@@ -4,14 +4,16 @@ Nothing is asked of the database before a template names it; a whole page costs 
 messages, newest live event), a fragment none.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from django.db.models import Exists
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
-from apps.accounts.models import Team
+from apps.accounts.models import Membership, Team
 from apps.core.models import LiveEvent
 from apps.home.links import launch_link, link
 from apps.notifications.selectors import unread_count
@@ -52,21 +54,22 @@ PLACES = (
         who="everything",
         views="environments:rollout",
     ),
-    Place("Variable sets", "variable_sets:list", "key", group="Platform", who="everything", apps=("variable_sets",)),
+    Place("Variable sets", "variable_sets:list", "key", group="Platform", who="managers", apps=("variable_sets",)),
     Place("Python environments", "runtimes:list", "cube", group="Platform", who="platform", apps=("runtimes",)),
     Place("Policies", "policies:list", "adjustments", group="Platform", who="everything", apps=("policies",)),
     Place("Audit", "audit:events", "shield-check", "u", group="Platform", who="everything", apps=("audit",)),
 )
 
 
-def places_for(user: Any) -> list[Place]:
-    """The places a person has; those of their own role only."""
-    allowed = {
-        "everybody": True,
-        "platform": user.is_platform_engineer,
-        "everything": user.sees_everything,
-    }
-    return [place for place in PLACES if allowed[place.who]]
+def places_for(user: Any, *, manages: Callable[[], bool]) -> list[Place]:
+    """The places a person has; those of their own role only. `manages` says whether they manage a team, if asked."""
+    return [place for place in PLACES if has_place(user, place, manages)]
+
+
+def has_place(user: Any, place: Place, manages: Callable[[], bool]) -> bool:
+    if place.who == "platform":
+        return bool(user.is_platform_engineer)
+    return place.who == "everybody" or user.sees_everything or (place.who == "managers" and manages())
 
 
 class Shell:
@@ -87,7 +90,14 @@ class Shell:
     def teams(self) -> list[Team]:
         if not self.is_open:
             return []
-        return list(Team.objects.visible_to(self._user).only("id", "slug", "name").order_by("name", "id")[:TEAMS_SHOWN])
+        rows = Team.objects.visible_to(self._user).only("id", "slug", "name").order_by("name", "id")
+        if not self._user.sees_everything:
+            rows = rows.annotate(manages=Exists(Membership.objects.filter(user=self._user, role="manager")))
+        return list(rows[:TEAMS_SHOWN])
+
+    def _manages(self) -> bool:
+        """Whether the person manages a team: every row of their teams says so."""
+        return any(getattr(team, "manages", False) for team in self.teams[:1])
 
     @cached_property
     def team_chosen(self) -> Team | None:
@@ -150,7 +160,7 @@ class Shell:
     def nav(self) -> list[dict[str, Any]]:
         if not self.is_open:
             return []
-        places = places_for(self._user)
+        places = places_for(self._user, manages=self._manages)
         current = self._current(places)
         entries = [self._entry(place, is_active=place is current) for place in places]
         return [entry for entry in entries if entry["url"]]

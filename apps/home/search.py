@@ -9,8 +9,9 @@ from apps.accounts.models import User
 from apps.catalog.models import Module
 from apps.environments.models import Environment
 from apps.environments.words import status_word
-from apps.home.context import PLACES, places_for
+from apps.home.context import PLACES, has_place
 from apps.home.links import environment_link, launch_link, link
+from apps.variable_sets.permissions import managed_team_ids
 
 LIMIT = 6
 WORDS = 5
@@ -85,9 +86,10 @@ def places(user: User, words: list[str]) -> list[Result]:
     ]
     if user.is_platform_engineer:
         further.append(Result("Tables (admin)", link("admin:index"), "Place", "database"))
-    named = [Result(place.label, link(place.name), "Place", place.icon) for place in places_for(user)]
-    found = named if not words else [*named, *further]
-    return [result for result in found if _holds(words, result.title)][: len(PLACES) + LIMIT]
+    named = [place for place in PLACES if _holds(words, place.label)]
+    mine = [place for place in named if has_place(user, place, lambda: bool(managed_team_ids(user)))]
+    found = [Result(place.label, link(place.name), "Place", place.icon) for place in mine]
+    return [*found, *(result for result in further if words and _holds(words, result.title))]
 
 
 @register_source

@@ -85,7 +85,7 @@ def test_an_auditor_sees_what_was_done_last(cast: Cast) -> None:
 
 NAV = {
     "dana": ["Home", "Environments", "People"],
-    "mira": ["Home", "Environments", "People"],
+    "mira": ["Home", "Environments", "People", "Variable sets"],
     "pete": [
         "Home", "Environments", "People", "Modules", "Rollouts", "Variable sets", "Python environments", "Policies",
         "Audit",
