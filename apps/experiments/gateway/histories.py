@@ -1,0 +1,167 @@
+"""Histories of metrics, as MLflow keeps them, made into curves for charts. The caller checks who may see the runs.
+
+A curve is kept as the JSON text that the page reads, because a chart of 20 runs asks for 20 of them at once:
+
+    {"steps": [0, 1, …], "values": [0.5, null, …], "from": 1795202143171, "times": [0, 1993, …],
+     "odd": {"1": "NaN"}, "sampled": false}
+
+`from` and `times` are milliseconds: since 1970 the one, since `from` the others. A value that is not finite is null,
+and `odd` says by its place what it was: "NaN", "∞" or "−∞". `sampled` tells that MLflow left out points in between.
+"""
+
+import json
+import logging
+import math
+import threading
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any
+
+from django.core.cache import cache
+
+from apps.experiments import gateway
+from apps.experiments.exceptions import TrackerAway, TrackerRefused
+
+log = logging.getLogger(__name__)
+
+POINTS_MOST = 2500  # MLflow's own limit of a run
+ANSWER_POINTS = 25_000  # about what one answer should hold: MLflow needs 35 ms for a thousand
+KEPT_SECONDS = 12 * 3600
+PARALLEL = 4
+INFINITE = 1.797e308  # MLflow stores an infinity as the largest double
+EMPTY = json.dumps({"steps": [], "values": [], "from": 0, "times": [], "odd": {}, "sampled": False})
+_pool = ThreadPoolExecutor(PARALLEL, thread_name_prefix="curves")
+_asked: dict[tuple[Any, ...], "Future[dict[str, str]]"] = {}
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class CurveOf:
+    """A run whose curve is wanted. `version` changes when the run did; None for one that still runs: not kept."""
+
+    run_id: str
+    version: str | None
+
+
+def points_of(runs: int) -> int:
+    """How many points a run gets in a chart of so many runs."""
+    return max(250, min(POINTS_MOST, ANSWER_POINTS // max(1, runs)))
+
+
+def curves_kept(runs: Sequence[CurveOf], metrics: Iterable[str], *, points: int) -> dict[tuple[str, str], str]:
+    """Those already known, by (metric, run id)."""
+    names = {_cache_key(run, metric, points): (metric, run.run_id) for metric in metrics for run in runs if run.version}
+    found: dict[str, str] = cache.get_many(list(names)) if names else {}
+    return {names[key]: text for key, text in found.items()}
+
+
+def curves_read(runs: Sequence[CurveOf], metrics: Sequence[str], *, points: int) -> dict[str, dict[str, str]]:
+    """Metric → run id → the curve's JSON; a run without this metric has an empty one, one that MLflow lost has none.
+
+    Metrics are asked for side by side, each in one call. Raises `TrackerAway`.
+    """
+    kept = curves_kept(runs, metrics, points=points)
+    answer: dict[str, dict[str, str]] = {metric: {} for metric in metrics}
+    for (metric, run_id), text in kept.items():
+        answer[metric][run_id] = text
+    waiting = []
+    for metric in metrics:
+        missing = [run for run in runs if run.run_id not in answer[metric]]
+        if missing:
+            waiting.append((metric, _begin(missing, metric, points)))
+    for metric, coming in waiting:
+        answer[metric] |= coming.result()
+    return answer
+
+
+def curves_warm(runs: Sequence[CurveOf], metrics: Sequence[str], *, points: int) -> None:
+    """Begins to read what a page that is on its way to a browser will ask for first; nobody waits for it."""
+    kept = curves_kept(runs, metrics, points=points)
+    for metric in metrics:
+        missing = [run for run in runs if run.version and (metric, run.run_id) not in kept]
+        if missing:
+            _begin(missing, metric, points)
+
+
+def _begin(runs: Sequence[CurveOf], metric: str, points: int) -> "Future[dict[str, str]]":
+    """The same question, asked again while it is under way, is answered once."""
+    question = (metric, points, tuple(runs))
+    with _lock:
+        coming = _asked.get(question)
+        if coming is None:
+            coming = _asked[question] = _pool.submit(_read_and_keep, runs, metric, points)
+            coming.add_done_callback(lambda _: _asked.pop(question, None))
+    return coming
+
+
+def _read_and_keep(runs: Sequence[CurveOf], metric: str, points: int) -> dict[str, str]:
+    found = history_bulk([run.run_id for run in runs], metric, points=points)
+    keep = {_cache_key(run, metric, points): found[run.run_id] for run in runs if run.version and run.run_id in found}
+    for key, text in keep.items():
+        cache.set(key, text, KEPT_SECONDS)
+    return found
+
+
+def history_bulk(run_ids: Sequence[str], metric: str, *, points: int) -> dict[str, str]:
+    """Run id → JSON of its curve, at most `points` of each, the last one always among them.
+
+    MLflow refuses the whole question for one run that it does not know; then each is asked for by itself.
+    """
+    params = {"run_ids": list(run_ids), "metric_key": metric, "max_results": points}
+    try:
+        answer = gateway.call("GET", "metrics/get-history-bulk-interval", params=params)
+    except TrackerRefused as refused:
+        if len(run_ids) == 1:
+            log.info("MLflow gives no history of %s: %s", run_ids[0], refused)
+            return {}
+        alone = (history_bulk([run_id], metric, points=points) for run_id in run_ids)
+        return {run_id: text for one in alone for run_id, text in one.items()}
+    rows: dict[str, list[dict[str, Any]]] = {run_id: [] for run_id in run_ids}
+    for row in answer.get("metrics", []):
+        if row.get("run_id") in rows:
+            rows[row["run_id"]].append(row)
+    return {run_id: _curve(found, points) for run_id, found in rows.items()}
+
+
+def _curve(rows: list[dict[str, Any]], points: int) -> str:
+    if not rows:
+        return EMPTY
+    # protobuf leaves out a zero, and JSON writes its 64-bit integers as text.
+    steps = [int(row.get("step", 0)) for row in rows]
+    stamps = [int(row.get("timestamp", 0)) for row in rows]
+    values, odd = [], {}
+    for place, row in enumerate(rows):
+        value = float(row.get("value", 0.0))
+        word = odd_word(value)
+        values.append(None if word else value)
+        if word:
+            odd[str(place)] = word
+    first = min(stamps)
+    curve = {
+        "steps": steps,
+        "values": values,
+        "from": first,
+        "times": [stamp - first for stamp in stamps],
+        "odd": odd,
+        "sampled": len(rows) >= points,
+    }
+    return json.dumps(curve, separators=(",", ":"), ensure_ascii=False)
+
+
+def odd_word(value: float) -> str:
+    """How a value that is not finite is called; "" for one that is."""
+    if math.isnan(value):
+        return "NaN"
+    if abs(value) >= INFINITE:
+        return "∞" if value > 0 else "−∞"
+    return ""
+
+
+def _cache_key(run: CurveOf, metric: str, points: int) -> str:
+    name = blake2b(f"{run.run_id}\0{run.version}\0{metric}\0{points}".encode("utf-8", "replace"), digest_size=16)
+    return f"curve:{name.hexdigest()}"
+
+
+__all__ = ["CurveOf", "TrackerAway", "curves_kept", "curves_read", "curves_warm", "history_bulk", "points_of"]

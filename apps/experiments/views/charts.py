@@ -1,0 +1,111 @@
+"""Charts over a selection of runs: the same query as the runs table, or runs named one by one."""
+
+from collections.abc import Sequence
+from urllib.parse import urlencode
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from apps.core.templatetags.portal_ui import four_digits
+from apps.experiments.gateway.histories import curves_warm, points_of
+from apps.experiments.models import Experiment
+from apps.experiments.selectors.charts import (
+    CURVES_MOST,
+    RUNS_MOST,
+    Column,
+    Selection,
+    columns_of,
+    selection_of,
+)
+from apps.experiments.views.charts_data import curve_of, experiment_find
+
+CURVES_SHOWN = 4
+# What the scripts keep in the address for themselves: not part of the query of the runs.
+OWN_WORDS = ("picked", "curve", "axis", "smooth", "log", "axes", "tint")
+
+
+@login_required
+@require_safe
+def charts(request: HttpRequest, experiment_id: str = "") -> HttpResponse:
+    experiment = experiment_find(request, experiment_id) if experiment_id else None
+    selection = selection_of(request.user, request.GET, experiment)
+    columns = columns_of(selection.runs, experiment=experiment)
+    names = curve_names(columns, experiment)
+    curved = {column.label for column in columns if column.history}
+    shown = request.GET.getlist("curve") or [name for name in names if name in curved][:CURVES_SHOWN] or names[:1]
+    first = selection.runs[:CURVES_MOST]
+    if first:
+        curves_warm([curve_of(run) for run in first], shown[:CURVES_SHOWN], points=points_of(len(first)))
+    query = runs_query(request.GET)
+    path = request.path
+    context = {
+        "experiment": experiment,
+        "heading": "Charts",
+        "crumbs": _crumbs(experiment, query),
+        "meta": [{"text": selection_said(selection)}],
+        "actions": [{"label": "Show as table", "url": _table_url(experiment, query), "icon": "table"}],
+        "runs": selection.runs,
+        "curves_source": reverse("experiments:charts-curves") + "?" + urlencode([("run", run.run_id) for run in first]),
+        "metric_names": names,
+        "metrics_shown": shown,
+        "topics": " ".join(sorted({f"experiment:{run.experiment_id}" for run in first})),
+        "page": {
+            "columns": [column.said() for column in columns],
+            "values": f"{path}values/?{query}",
+            "metric": main_metric(columns, experiment),
+            "charts": path,
+            "table": _table_url(experiment, ""),
+            "filter": request.GET.get("filter", ""),
+            "compare": "/experiments/compare/",
+            "limit": RUNS_MOST,
+        },
+    }
+    return render(request, "experiments/charts.html", context)
+
+
+def selection_said(selection: Selection) -> str:
+    """ "26 runs", or "First 1,000 of 4,312 runs, newest first"."""
+    shown = len(selection.runs)
+    if shown < selection.total:
+        by = f", {selection.by}" if selection.by else ""
+        return f"First {four_digits(shown)} of {four_digits(selection.total)} runs{by}"
+    return f"{four_digits(shown)} run{'' if shown == 1 else 's'}"
+
+
+def curve_names(columns: Sequence[Column], experiment: Experiment | None) -> list[str]:
+    """Metrics to choose curves from: those with more than one step first, the main one at their head."""
+    main = experiment.main_metric if experiment is not None else ""
+    metrics = [column for column in columns if column.kind == "metric"]
+    metrics.sort(key=lambda column: (not column.history, column.label != main, -column.count, column.label))
+    return [column.label for column in metrics]
+
+
+def main_metric(columns: Sequence[Column], experiment: Experiment | None) -> str:
+    """The key of the metric that charts begin with: the experiment's own, else what most runs have; "" without any."""
+    metrics = [column for column in columns if column.kind == "metric"]
+    main = next((one for one in metrics if experiment is not None and one.label == experiment.main_metric), None)
+    chosen = main or next(iter(metrics), None)
+    return chosen.key if chosen else ""
+
+
+def runs_query(query: QueryDict) -> str:
+    """The part of the address that says which runs are meant."""
+    kept = query.copy()
+    for name in [name for name in kept if name in OWN_WORDS or name.startswith("chart-")]:
+        del kept[name]
+    return kept.urlencode()
+
+
+def _crumbs(experiment: Experiment | None, query: str) -> list[dict[str, str]]:
+    crumbs = [{"label": "Experiments", "url": "/experiments/"}]
+    if experiment is not None:
+        return [*crumbs, {"label": experiment.name, "url": _table_url(experiment, query)}]
+    return [*crumbs, {"label": "All runs", "url": _table_url(None, query)}]
+
+
+def _table_url(experiment: Experiment | None, query: str) -> str:
+    path = f"/experiments/{experiment.pk}/" if experiment is not None else "/experiments/runs/"
+    return f"{path}?{query}" if query else path

@@ -1,0 +1,124 @@
+/* A run keeps its colour and dash everywhere. `runStyle(run_id)` gives one of eight series, derived from the id:
+     {slot: 1…8 (0 is "Other"), dash: [8, 4], className: "chart-slot-3"}
+   `runStyles(ids)` gives those of the runs of one chart: the first eight are told apart, what follows is "Other", in grey.
+   Two of the eight that would look alike are parted, and the browser remembers which one moved, so that it stays so on the
+   next page. Colours themselves are CSS variables (charts.css): `token("--chart-3")` reads one as the theme has it now. */
+(() => {
+  "use strict";
+  const SERIES = 8;
+  const DASHES = [[], [], [8, 4], [2, 3], [9, 3, 2, 3], [14, 4], [5, 2], [12, 3, 2, 3, 2, 3], [4, 5]];
+  const MEMORY = "slipway:run-colours";
+  const REMEMBERED = 400;
+  const listeners = new Set();
+  let known = null;
+  let probe = null;
+
+  function memory() {
+    if (known) return known;
+    try {
+      known = new Map(JSON.parse(localStorage.getItem(MEMORY) || "[]"));
+    } catch {
+      known = new Map();
+    }
+    return known;
+  }
+
+  function remember(id, slot) {
+    const moved = memory();
+    moved.delete(id);
+    moved.set(id, slot);
+    while (moved.size > REMEMBERED) moved.delete(moved.keys().next().value);
+    try {
+      localStorage.setItem(MEMORY, JSON.stringify([...moved]));
+    } catch {
+      /* Without storage a run keeps its colour for this page. */
+    }
+  }
+
+  /* FNV-1a: ids that differ in one digit land far apart. */
+  function hash(text) {
+    let value = 0x811c9dc5;
+    for (let index = 0; index < text.length; index += 1) {
+      value = Math.imul(value ^ text.charCodeAt(index), 0x01000193) >>> 0;
+    }
+    return (value ^ (value >>> 15)) >>> 0;
+  }
+
+  const style = (slot) => ({ slot, dash: DASHES[slot], className: `chart-slot-${slot}` });
+  const OTHER = style(0);
+
+  function wanted(id) {
+    const slot = memory().get(id);
+    return slot >= 1 && slot <= SERIES ? slot : (hash(id) % SERIES) + 1;
+  }
+
+  const runStyle = (id) => style(wanted(String(id)));
+
+  function runStyles(ids) {
+    const slots = new Map();
+    const taken = new Set();
+    const named = [...new Set(ids)];
+    const first = named.slice(0, SERIES);
+    first.forEach((id) => {
+      const slot = wanted(id);
+      if (taken.has(slot)) return;
+      taken.add(slot);
+      slots.set(id, slot);
+    });
+    first.filter((id) => !slots.has(id)).forEach((id) => {
+      let slot = wanted(id);
+      while (taken.has(slot)) slot = (slot % SERIES) + 1;
+      taken.add(slot);
+      slots.set(id, slot);
+      remember(id, slot);
+    });
+    return new Map(named.map((id) => [id, slots.has(id) ? style(slots.get(id)) : OTHER]));
+  }
+
+  /* A custom property is kept as it was written, light-dark() and all: only a colour that is used is worked out. */
+  function token(name) {
+    if (!probe) {
+      probe = document.createElement("span");
+      probe.hidden = true;
+      document.body.append(probe);
+    }
+    probe.style.color = `var(${name})`;
+    return getComputedStyle(probe).color;
+  }
+
+  const colourOf = (one) => token(one.slot ? `--chart-${one.slot}` : "--chart-other");
+
+  /* A colour as `token` reads it, with another opacity. */
+  function faded(colour, alpha) {
+    const [red, green, blue] = colour.match(/[\d.]+/g) || [128, 128, 128];
+    return colour.startsWith("rgb") ? `rgba(${red}, ${green}, ${blue}, ${alpha})` : colour;
+  }
+
+  /* A short line as the chart draws it, beside a run's name. */
+  function swatch(one) {
+    const NS = "http://www.w3.org/2000/svg";
+    const picture = document.createElementNS(NS, "svg");
+    const line = document.createElementNS(NS, "line");
+    const set = (element, values) => Object.entries(values).forEach(([name, value]) => element.setAttribute(name, value));
+    set(picture, { class: `chart-swatch ${one.className}`, width: 22, height: 8, "aria-hidden": "true" });
+    set(line, { x1: 0, y1: 4, x2: 22, y2: 4, "stroke-dasharray": one.dash.join(" ") });
+    picture.append(line);
+    return picture;
+  }
+
+  function themeChanged() {
+    listeners.forEach((listener) => listener());
+  }
+
+  const onTheme = (listener) => {
+    listeners.add(listener);
+    return () => listeners.delete(listener);
+  };
+
+  new MutationObserver(themeChanged).observe(document.documentElement, { attributes: true, attributeFilter: ["data-bs-theme"] });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", themeChanged);
+
+  window.SlipwayCharts = Object.assign(window.SlipwayCharts || {}, {
+    SERIES, runStyle, runStyles, token, colourOf, faded, swatch, onTheme,
+  });
+})();
