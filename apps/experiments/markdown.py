@@ -25,7 +25,7 @@ def _renderer() -> "MarkdownIt":
 
     parser = MarkdownIt("commonmark", {"html": False, "linkify": False, "typographer": False})
     parser.enable(["table", "strikethrough"]).disable(["image"])
-    parser.validateLink = link_is_safe  # type: ignore[method-assign]
+    parser.validateLink = link_is_safe  # type: ignore[method-assign, assignment]
     parser.add_render_rule("link_open", _link_open)
     for rule in ("heading_open", "heading_close"):
         parser.add_render_rule(rule, _heading)

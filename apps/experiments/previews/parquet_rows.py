@@ -84,8 +84,8 @@ class RangeFile(io.RawIOBase):
 
 
 def rows_read(asked: dict[str, Any]) -> dict[str, Any]:
-    import pyarrow as arrow
-    from pyarrow import parquet
+    import pyarrow as arrow  # type: ignore[import-untyped]
+    from pyarrow import parquet  # type: ignore[import-untyped]
 
     arrow.set_cpu_count(1)
     arrow.set_io_thread_count(1)
