@@ -19,6 +19,7 @@ app.conf.beat_schedule = {
     "look-at-kernels": {"task": "apps.environments.tasks.kernels_look", "schedule": 20.0},
     "look-at-clouds": {"task": "apps.environments.tasks.clouds_look", "schedule": 60.0},
     "wake-rollouts": {"task": "apps.environments.tasks.rollouts_wake", "schedule": 10.0},
+    "index-runs": {"task": "apps.experiments.tasks.index_work", "schedule": 5.0},
     "heartbeat": {"task": "apps.core.tasks.worker_heartbeat", "schedule": 10.0},
     "meter": {"task": "apps.metering.tasks.reconcile", "schedule": 60.0},
     "read-registry": {"task": "apps.registry.tasks.registry_index", "schedule": 10.0},
