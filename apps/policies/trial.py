@@ -6,6 +6,7 @@ from typing import Any
 
 from apps.accounts.models import User
 from apps.core.crypto import KeyLost
+from apps.core.rates import rate_check
 from apps.policies.documents import plan_document_read
 from apps.policies.exceptions import PolicyInvalid
 from apps.policies.findings import findings_of, softened
@@ -75,8 +76,13 @@ class Trial:
 
 
 def policy_try(*, actor: User, rego: str, scope: Scope, in_force: str = "") -> Trial:
-    """The last plans that the rules would speak of. Raises `PolicyInvalid` for rules that cannot be stored."""
+    """The last plans that the rules would speak of.
+
+    One may compute for `SECONDS_ALL` twice, so trials are counted. Raises `TooManyRequests`, and `PolicyInvalid` for rules
+    that cannot be stored.
+    """
     require(actor, PolicyPermission.WRITE)
+    rate_check(scope="trials", user_id=actor.pk)
     if problems := rego_problems(rego):
         raise PolicyInvalid(errors={"rego": [str(problem) for problem in problems]})
     asked = _asked(actor, scope)

@@ -433,6 +433,7 @@ REST_FRAMEWORK = {
         "user": "1200/min",
         "launch": "60/min",
         "search": "240/min",
+        "trials": "12/min",
         "export": "60/hour",
         "tokens": "20/hour",
         "password": "20/hour",

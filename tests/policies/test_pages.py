@@ -209,3 +209,24 @@ def test_lists_ask_the_database_as_often_for_many_as_for_one(people: "People") -
         counts.append(found)
     assert counts[1] == counts[2]
     assert max(counts[2]) <= 12
+
+
+def test_rules_are_not_tried_without_end(people: "People", settings: Any) -> None:
+    from django.core.cache import cache
+
+    cache.clear()
+    rates = {**settings.REST_FRAMEWORK["DEFAULT_THROTTLE_RATES"], "trials": "1/day"}
+    settings.REST_FRAMEWORK = {**settings.REST_FRAMEWORK, "DEFAULT_THROTTLE_RATES": rates}
+    policy(people)
+    pete, form = browser(people.pete), {"rego": DENY, "expected": "1", "note": "", "do": "test"}
+    assert pete.post("/policies/no/edit/", form).status_code == 200
+    page = pete.post("/policies/no/edit/", {**form, "rego": f"# mine\n{DENY}"})
+    assert (page.status_code, int(page["Retry-After"]) > 0) == (429, True)
+    assert "You have tried rules very often in a short time. Try again in" in text(page)
+    # What was typed is not lost, and can be stored.
+    assert "# mine" in text(page)
+    new = {"slug": "other", "title": "Other", "scope": "", "rego": DENY, "note": "", "do": "test"}
+    assert pete.post("/policies/new/", new).status_code == 429
+    api = pete.post("/api/v1/policies/no/test/", {}, content_type="application/json")
+    assert (api.status_code, api.json()["code"], int(api["Retry-After"]) > 0) == (429, "core:throttled", True)
+    assert pete.post("/policies/no/edit/", {**form, "do": "store"}).status_code == 302

@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods
 
 from apps.accounts.requests import SignedIn
 from apps.core.exceptions import UserError
+from apps.core.rates import TooManyRequests
 from apps.policies.examples import EXAMPLES, example
 from apps.policies.forms import PolicyForm, RulesForm, ScopeForm, scope_key, show_error
 from apps.policies.models import Policy
@@ -41,7 +42,7 @@ def policy_new(request: SignedIn) -> HttpResponse:
     begun = example(request.GET.get("example", ""))
     initial = {"title": begun.title, "slug": begun.slug, "rego": begun.rego} if begun else {"rego": START}
     form = PolicyForm(request.POST or None, initial=initial)
-    trial = None
+    trial, wait = None, 0
     if request.method == "POST" and form.is_valid():
         asked = form.cleaned_data
         try:
@@ -58,10 +59,12 @@ def policy_new(request: SignedIn) -> HttpResponse:
                 )
                 messages.success(request, f"{row.title} is stored and off. Switch it on when its test is right.")
                 return redirect("policies:policy", slug=row.slug)
+        except TooManyRequests as error:
+            wait = error.retry_after
         except UserError as error:
             show_error(form, error)
     context = {"heading": "Write policy", "crumbs": crumbs(), "examples": EXAMPLES, "submit": "Store policy"}
-    return _editor(request, form, trial, context)
+    return _editor(request, form, trial, context, wait)
 
 
 @login_required
@@ -75,7 +78,7 @@ def policy_edit(request: SignedIn, slug: str) -> HttpResponse:
         request.POST or None,
         initial={"rego": present.rego if present else "", "expected": present.number if present else 0},
     )
-    trial = None
+    trial, wait = None, 0
     if request.method == "POST" and form.is_valid():
         try:
             if request.POST.get("do") == "test":
@@ -90,11 +93,13 @@ def policy_edit(request: SignedIn, slug: str) -> HttpResponse:
                 counts = "is in force" if row.enabled else "is stored; the policy is off"
                 messages.success(request, f"Version {version.number} {counts}.")
                 return redirect("policies:policy", slug=slug)
+        except TooManyRequests as error:
+            wait = error.retry_after
         except UserError as error:
             show_error(form, error)
     submit = "Put into force" if row.enabled else "Store version"
     context = {"heading": f"Edit {row.title}", "crumbs": crumbs(row), "policy": row, "submit": submit}
-    return _editor(request, form, trial, context)
+    return _editor(request, form, trial, context, wait)
 
 
 @login_required
@@ -115,10 +120,18 @@ def policy_settings(request: SignedIn, slug: str) -> HttpResponse:
     return render(request, "policies/settings.html", context, status=422 if request.method == "POST" else 200)
 
 
-def _editor(request: SignedIn, form: forms.Form, trial: Trial | None, context: dict[str, Any]) -> HttpResponse:
+def _editor(
+    request: SignedIn, form: forms.Form, trial: Trial | None, context: dict[str, Any], wait: int
+) -> HttpResponse:
+    """`wait` are the seconds until rules may be tried again, where they were tried too often: what was typed stays."""
     context |= {"form": form, "trial": trial}
+    if wait:
+        form.add_error(None, f"You have tried rules very often in a short time. Try again in {wait} s.")
     status = 422 if request.method == "POST" and trial is None else 200
-    return render(request, "policies/edit.html", context, status=status)
+    response = render(request, "policies/edit.html", context, status=429 if wait else status)
+    if wait:
+        response.headers["Retry-After"] = str(wait)
+    return response
 
 
 def _text(rego: str) -> str:
