@@ -14,12 +14,12 @@ from rest_framework.response import Response
 from apps.accounts.requests import person_of
 from apps.catalog import services
 from apps.catalog.api.serializers import (
-    InterfaceDifferenceSerializer,
     FolderSerializer,
+    InterfaceDifferenceSerializer,
     ModuleSerializer,
     ModuleVersionSerializer,
-    VersionReasonSerializer,
     VersionCheckSerializer,
+    VersionReasonSerializer,
 )
 from apps.catalog.interface.difference import InterfaceDifference
 from apps.catalog.models import Module, ModuleVersion, VersionCheck
