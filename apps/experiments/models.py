@@ -140,6 +140,9 @@ class Run(models.Model):
             models.Index(fields=["parent_run_id"], condition=~Q(parent_run_id=""), name="run_parent"),
             models.Index(fields=["environment_id", "started_at"], condition=~Q(environment_id=None), name="run_env"),
             models.Index(fields=["user", "-started_at"], name="run_user"),
+            # What is counted and filtered by ids alone is read from this and not from the table, whose rows are wide.
+            models.Index(fields=["experiment", "id"], condition=Q(archived=False), name="run_kept"),
+            models.Index(F("duration_ms").desc(nulls_last=True), F("id").desc(), name="run_longest"),
         ]
 
     def __str__(self) -> str:
