@@ -7,9 +7,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.db.models import Count, Max
+from django.http import QueryDict
 
 from apps.accounts.models import User
 from apps.experiments.models import Experiment, Run, RunMetric, RunParam
+from apps.experiments.selectors.ordering import Ordering
+from apps.experiments.selectors.runs import run_query, selected_runs
 
 RUNS_MOST = 1000  # in charts of the index
 CURVES_MOST = 20
@@ -178,12 +181,21 @@ class Selection:
     by: str = ""
 
 
-def selection_of(user: User, query: Any, experiment: Experiment | None = None) -> Selection:
-    """Of the query of an address: `run=` again and again, else what the runs table would show."""
-    if query.getlist("run"):
-        runs = runs_chosen(user, query.getlist("run"), limit=RUNS_MOST)
+def selection_of(user: User, query: QueryDict, experiment: Experiment | None = None) -> Selection:
+    """Of the query of an address: `run=` again and again, else what the runs table shows for it.
+
+    Raises `FilterInvalid`, for an order `InvalidInput`.
+    """
+    runs = selected_runs(user, query, experiment, RUNS_MOST)
+    if "run" in query:
         return Selection(runs, len(runs))
-    rows = Run.objects.visible_to(user).kept()
-    if experiment is not None:
-        rows = rows.filter(experiment=experiment)
-    return Selection(list(rows.select_related("experiment").defer("haystack", "note")[:RUNS_MOST]), rows.count())
+    asked = run_query(user, query, experiment)
+    total = asked.count() if len(runs) >= RUNS_MOST else len(runs)
+    return Selection(runs, total, order_said(asked.ordering))
+
+
+def order_said(ordering: Ordering) -> str:
+    """ "newest first", "by metrics.auc, highest first"."""
+    if ordering.key == "started_at":
+        return "newest first" if ordering.descending else "oldest first"
+    return f"by {ordering.column}, {'highest' if ordering.descending else 'lowest'} first"

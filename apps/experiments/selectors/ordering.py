@@ -2,15 +2,20 @@
 
 By a metric, first come the runs that have a number for it, read from the index of the metrics alone; only when the
 page is not full yet the others follow. A cursor names the walk it ended in and the value and id it ended at.
+
+One statement does it all: what the filter leaves is found once and held as a list of ids, which is counted, and which
+the walks look each run up in. Without a filter nothing is held, and each run met is looked up in the table.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from django.core import signing
-from django.db.models import F, Q, QuerySet
+from django.core.exceptions import EmptyResultSet
+from django.db import connection
+from django.db.models import BooleanField, F, Func, Q, QuerySet
 from django.db.models.expressions import OrderBy
 from django.db.models.fields.json import KeyTextTransform
 
@@ -72,6 +77,13 @@ def _is_text(key: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in key)
 
 
+class InHit(Func):
+    """Whether the run is one of those found. "IS TRUE" keeps PostgreSQL from turning the walk round into a join."""
+
+    template = "(%(expressions)s IN (SELECT id FROM hit)) IS TRUE"
+    output_field = BooleanField()
+
+
 @dataclass(frozen=True)
 class Walk:
     """Rows in one order. `value` is what they are ordered by, "" for the id alone; `run` the field that is the run.
@@ -86,26 +98,28 @@ class Walk:
     tie_descending: bool
     nulls_last: bool = False
 
-    def read(self, after: tuple[Any, int] | None, *, reverse: bool, limit: int) -> list[tuple[Any, int]]:
-        """Up to `limit` (value, run) behind `after`."""
+    def statement(self, after: "Place | None", *, reverse: bool) -> tuple[str, Sequence[Any]] | None:
+        """SQL of (value, run) in order from `after` on; None where there can be none."""
         tie = self.tie_descending != reverse
         orders = [F(self.run).desc() if tie else F(self.run).asc()]
         if self.value:
             orders.insert(0, self._by_value(self.descending != reverse))
         rows = self.source.order_by(*orders)
         if after is not None:
-            rows = rows.filter(self._beyond(after, reverse=reverse))
-        if not self.value:
-            return [(None, pk) for pk in rows.values_list(self.run, flat=True)[:limit]]
-        return list(rows.values_list(self.value, self.run)[:limit])
+            rows = rows.filter(self._beyond(after.value, after.run, reverse=reverse))
+        names = [self.value, self.run] if self.value else [self.run]
+        try:
+            sql, params = rows.values_list(*names).query.sql_with_params()
+        except EmptyResultSet:
+            return None
+        return sql, params
 
     def _by_value(self, descending: bool) -> OrderBy:
         if not self.nulls_last:
             return F(self.value).desc() if descending else F(self.value).asc()
         return F(self.value).desc(nulls_last=True) if descending else F(self.value).asc(nulls_first=True)
 
-    def _beyond(self, after: tuple[Any, int], *, reverse: bool) -> Q:
-        value, run = after
+    def _beyond(self, value: Any, run: int, *, reverse: bool) -> Q:
         further = Q(**{f"{self.run}__{'lt' if self.tie_descending != reverse else 'gt'}": run})
         if not self.value:
             return further
@@ -116,65 +130,73 @@ class Walk:
         )
 
 
-def walks_of(ordering: Ordering, rows: QuerySet[Run], experiment_ids: Sequence[str] | None) -> list[Walk]:
-    """The chain for `rows`; `experiment_ids` are those the rows can be of, None for any."""
+@dataclass(frozen=True)
+class Scope:
+    """What is walked through: the runs a list is of, and of which experiments they can be, None for any.
+
+    `held` says that the statement holds their ids as `hit`, because finding them costs more than looking one up.
+    """
+
+    rows: QuerySet[Run]
+    experiment_ids: Sequence[str] | None
+    held: bool
+
+    def own(self) -> QuerySet[Run]:
+        return Run.objects.filter(InHit(F("pk"))) if self.held else self.rows
+
+    def keyed(self, model: Any, key: str) -> QuerySet[Any]:
+        """Rows of metrics, parameters or tags that belong to them."""
+        found = self.near(model.objects.filter(key=key))
+        return found.filter(InHit(F("run_id"))) if self.held else found.filter(run__in=self.rows.values("pk"))
+
+    def near(self, found: QuerySet[Any]) -> QuerySet[Any]:
+        """Those of its experiments, whether or not they belong to the runs."""
+        if self.experiment_ids is None:
+            return found
+        if self.is_one:
+            return found.filter(experiment=self.experiment_ids[0])
+        return found.filter(experiment__in=self.experiment_ids)
+
+    @property
+    def is_one(self) -> bool:
+        return self.experiment_ids is not None and len(self.experiment_ids) == 1
+
+
+def walks_of(ordering: Ordering, scope: Scope) -> list[Walk]:
+    """The chain for a list; every run of it is in exactly one of them."""
+    down = ordering.descending
     if ordering.kind == "column":
-        return _column_walks(ordering, rows, experiment_ids)
+        return _column_walks(ordering, scope)
     if ordering.kind == "metrics":
-        numbers = _keyed(RunMetric, ordering.key, rows, experiment_ids).filter(value__isnull=False)
         # In one experiment its own index serves, which is built upwards.
-        nulls_last = ordering.descending and not _is_one(experiment_ids)
-        tie = ordering.descending or not _is_one(experiment_ids)
+        nulls_last, tie = (False, down) if scope.is_one else (down, True)
+        numbers = scope.keyed(RunMetric, ordering.key).filter(value__isnull=False)
         have = RunMetric.objects.filter(key=ordering.key, value__isnull=False)
-        return [
-            Walk(numbers, "value", "run_id", ordering.descending, tie, nulls_last),
-            _rest(rows, have, experiment_ids),
-        ]
-    model: Any = RunParam if ordering.kind == "params" else RunTag
-    keyed = _keyed(model, ordering.key, rows, experiment_ids)
-    have = model.objects.filter(key=ordering.key)
-    texts = Walk(
-        keyed.filter(number__isnull=True) if model is RunParam else keyed,
-        "short", "run_id", ordering.descending, ordering.descending,
-    )  # fmt: skip
-    last = _rest(rows, have, experiment_ids)
-    if model is RunTag:
-        return [texts, last]
-    numbers = keyed.filter(number__isnull=False)
-    return [Walk(numbers, "number", "run_id", ordering.descending, ordering.descending), texts, last]
+        return [Walk(numbers, "value", "run_id", down, tie, nulls_last), _rest(scope, have)]
+    if ordering.kind == "tags":
+        texts = Walk(scope.keyed(RunTag, ordering.key), "short", "run_id", down, down)
+        return [texts, _rest(scope, RunTag.objects.filter(key=ordering.key))]
+    keyed = scope.keyed(RunParam, ordering.key)
+    figures = Walk(keyed.filter(number__isnull=False), "number", "run_id", down, down)
+    texts = Walk(keyed.filter(number__isnull=True), "short", "run_id", down, down)
+    return [figures, texts, _rest(scope, RunParam.objects.filter(key=ordering.key))]
 
 
-def _is_one(experiment_ids: Sequence[str] | None) -> bool:
-    return experiment_ids is not None and len(experiment_ids) == 1
-
-
-def _scoped(found: QuerySet[Any], experiment_ids: Sequence[str] | None) -> QuerySet[Any]:
-    if experiment_ids is None:
-        return found
-    if _is_one(experiment_ids):
-        return found.filter(experiment=experiment_ids[0])
-    return found.filter(experiment__in=experiment_ids)
-
-
-def _keyed(model: Any, key: str, rows: QuerySet[Run], experiment_ids: Sequence[str] | None) -> QuerySet[Any]:
-    return _scoped(model.objects.filter(key=key, run__in=rows.values("pk")), experiment_ids)
-
-
-def _rest(rows: QuerySet[Run], have: QuerySet[Any], experiment_ids: Sequence[str] | None) -> Walk:
+def _rest(scope: Scope, have: QuerySet[Any]) -> Walk:
     """Those without a value: newest first whatever the direction."""
-    lacking = rows.exclude(pk__in=_scoped(have, experiment_ids).values("run_id"))
+    lacking = scope.own().exclude(pk__in=scope.near(have).values("run_id"))
     return Walk(lacking, "", "pk", descending=True, tie_descending=True)
 
 
-def _column_walks(ordering: Ordering, rows: QuerySet[Run], experiment_ids: Sequence[str] | None) -> list[Walk]:
-    field = COLUMNS[ordering.key]
+def _column_walks(ordering: Ordering, scope: Scope) -> list[Walk]:
+    field, rows, down = COLUMNS[ordering.key], scope.own(), ordering.descending
+    if field in {"status", "experiment__name"}:  # Never empty.
+        return [Walk(rows, field, "pk", down, down)]
     if field == "first_dataset":
         rows = rows.annotate(first_dataset=KeyTextTransform("name", KeyTextTransform(0, "datasets")))
     lacks = Q(**{field: ""}) if field in TEXTS else Q(**{f"{field}__isnull": True})
-    indexed = field == "started_at"
-    walk = Walk(rows.exclude(lacks), field, "pk", ordering.descending, ordering.descending, nulls_last=indexed)
-    if field in {"status", "experiment__name"}:  # Never empty.
-        return [Walk(rows, field, "pk", ordering.descending, ordering.descending)]
+    indexed = field in {"started_at", "duration_ms"}
+    walk = Walk(rows.exclude(lacks), field, "pk", down, down, nulls_last=indexed)
     return [walk, Walk(rows.filter(lacks), "", "pk", descending=True, tie_descending=True)]
 
 
@@ -202,7 +224,7 @@ def place_write(ordering: str, leg: Leg, *, reverse: bool) -> str:
     return signing.dumps([ordering, leg.walk, value, leg.run, int(reverse)], salt=SALT, compress=True)
 
 
-def place_read(cursor: str, ordering: str, walks: int) -> Place | None:
+def place_read(cursor: str, ordering: str) -> Place | None:
     """Raises `CursorInvalid` for a cursor of another order or not made here; None for no cursor."""
     if not cursor:
         return None
@@ -210,26 +232,56 @@ def place_read(cursor: str, ordering: str, walks: int) -> Place | None:
         name, walk, value, run, reverse = signing.loads(cursor[:6000], salt=SALT)
     except (signing.BadSignature, ValueError, UnicodeError):
         raise CursorInvalid from None
-    if name != ordering or not 0 <= walk < walks:
+    if name != ordering:
         raise CursorInvalid("The cursor belongs to a list in another order; begin with the first page")
     return Place(walk, value, run, bool(reverse))
 
 
-def legs_read(walks: Sequence[Walk], place: Place | None, limit: int) -> list[Leg]:
-    """Up to `limit` legs from `place` on, from walk to walk; backwards, and so ordered, where the place says so."""
+def legs_read(
+    scope: Scope, ordering: Ordering, place: Place | None, limit: int, *, counted: bool = False
+) -> tuple[list[Leg], int | None]:
+    """Up to `limit` legs from `place` on, from walk to walk; backwards, and so ordered, where the place says so.
+
+    With them, if asked, how many runs the whole list has.
+    """
+    ctes: list[str] = []
+    params: list[Any] = []
+    numbers: list[int] = []
+    asked = ["(SELECT count(*) FROM hit)" if counted else "NULL::bigint"]
+    try:
+        sql, given = scope.rows.values_list("pk").query.sql_with_params()
+    except EmptyResultSet:
+        return [], 0
+    if scope.held or counted:
+        ctes.append(f"hit(id) AS {'' if scope.held else 'NOT '}MATERIALIZED ({sql})")
+        params += given
+    for number, walk, statement in _statements(walks_of(ordering, scope), place):
+        so_far = "".join(f" - (SELECT count(*) FROM leg{done})" for done in numbers)  # noqa: S608
+        names = "value, run" if walk.value else "run"
+        ctes.append(f"leg{number}({names}) AS MATERIALIZED ({statement[0]} LIMIT {int(limit)}{so_far})")
+        params += statement[1]
+        asked.append(f"ARRAY(SELECT {'value' if walk.value else 'NULL::text'} FROM leg{number})")  # noqa: S608
+        asked.append(f"ARRAY(SELECT run FROM leg{number})")  # noqa: S608
+        numbers.append(number)
+    with connection.cursor() as cursor:
+        # The parts were made by the ORM, and what a person wrote is in `params`.
+        cursor.execute(f"WITH {', '.join(ctes)} SELECT {', '.join(asked)}", params)
+        count, *arrays = cursor.fetchone()
+    legs = []
+    for number, values, runs in zip(numbers, arrays[::2], arrays[1::2], strict=True):
+        legs += [Leg(number, value, run) for value, run in zip(values, runs, strict=True)]
+    return legs, count
+
+
+def _statements(walks: Sequence[Walk], place: Place | None) -> Iterator[tuple[int, Walk, tuple[str, Sequence[Any]]]]:
     reverse = place is not None and place.reverse
-    numbers = range(len(walks))
-    order = reversed(numbers) if reverse else numbers
-    found: list[Leg] = []
-    for number in order:
+    for number in reversed(range(len(walks))) if reverse else range(len(walks)):
         if place is not None and (number > place.walk if reverse else number < place.walk):
             continue
-        after = (place.value, place.run) if place is not None and number == place.walk else None
-        read = walks[number].read(after, reverse=reverse, limit=limit - len(found))
-        found += [Leg(number, value, run) for value, run in read]
-        if len(found) >= limit:
-            break
-    return found
+        after = place if place is not None and number == place.walk else None
+        statement = walks[number].statement(after, reverse=reverse)
+        if statement is not None:
+            yield number, walks[number], statement
 
 
 def experiment_ids_of(rows: QuerySet[Experiment]) -> list[str]:

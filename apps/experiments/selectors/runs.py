@@ -9,23 +9,26 @@ from django.db.models import QuerySet
 from django.http import QueryDict
 
 from apps.accounts.models import Team, User
-from apps.experiments.filters import Node, filter_parse, filter_q
+from apps.experiments.filters import All, Node, filter_parse, filter_q
 from apps.experiments.models import ID_LENGTH, Experiment, Run
 from apps.experiments.selectors.ordering import (
     DEFAULT_ORDERING,
     Leg,
     Ordering,
-    Walk,
+    Scope,
     experiment_ids_of,
     legs_read,
     ordering_read,
     place_read,
     place_write,
-    walks_of,
 )
 
 # Lists show none of these; the text that full text looks in is the widest column.
-HEAVY = ("haystack", "fingerprint", "model_ids")
+HEAVY = (
+    *("haystack", "fingerprint", "model_ids"),
+    *(f"experiment__{name}" for name in ("note", "tags", "recent_values")),
+    *(f"user__{name}" for name in ("password", "email", "time_zone")),
+)
 MOST_CHOSEN = 1000
 CHUNK = 1000
 
@@ -35,6 +38,7 @@ class RunPage:
     rows: list[Run]
     next: str | None
     previous: str | None
+    count: int | None = None
 
 
 @dataclass
@@ -81,29 +85,30 @@ class RunQuery:
         return self.rows().count()
 
     @property
-    def walks(self) -> list[Walk]:
-        return walks_of(self.ordering, self.rows(), self.experiment_ids)
+    def scope(self) -> Scope:
+        return Scope(self.rows(), self.experiment_ids, held=self.node != All())
 
-    def page(self, *, cursor: str = "", size: int = 100) -> RunPage:
-        """Raises `CursorInvalid`."""
-        walks, name = self.walks, str(self.ordering)
-        place = place_read(cursor, name, len(walks))
+    def page(self, *, cursor: str = "", size: int = 100, counted: bool = False) -> RunPage:
+        """Two queries, the count included. Raises `CursorInvalid`."""
+        name = str(self.ordering)
+        place = place_read(cursor, name)
         reverse = place is not None and place.reverse
-        legs = legs_read(walks, place, size + 1)
+        legs, count = legs_read(self.scope, self.ordering, place, size + 1, counted=counted)
         more, legs = len(legs) > size, legs[:size]
         if reverse:
             legs.reverse()
         if not legs:
-            return RunPage([], None, None)
+            return RunPage([], None, None, count)
         has_next, has_previous = (True, more) if reverse else (more, place is not None)
         return RunPage(
             runs_of_legs(legs),
             place_write(name, legs[-1], reverse=False) if has_next else None,
             place_write(name, legs[0], reverse=True) if has_previous else None,
+            count,
         )
 
     def first(self, limit: int) -> list[Run]:
-        return runs_of_legs(legs_read(self.walks, None, limit))
+        return runs_of_legs(legs_read(self.scope, self.ordering, None, limit)[0])
 
     def chunks(self, size: int = CHUNK) -> Iterator[list[Run]]:
         """All runs in their order, some at a time: an export holds no more than one chunk."""
