@@ -115,7 +115,7 @@ def _password_write(path: Path, password: str) -> None:
     draft.replace(path)
 
 
-def modules_seed(folder: Path, actor: User) -> list[str]:
+def modules_seed(folder: Path, actor: User | None) -> list[str]:
     """Register the version that each module directory declares; returns what was registered or there already."""
     return [str(module_register(path=path.parent, actor=actor)) for path in sorted(folder.glob("*/module.yaml"))]
 

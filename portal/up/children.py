@@ -99,12 +99,8 @@ HIDDEN_FROM_MLFLOW = {
 }
 
 
-def modules(places: Places, environ: dict[str, str], paths: list[str]) -> Child:
-    return Child("modules", manage("register_module", *paths), places, environ, ROOT, grace=3.0)
-
-
-def runtimes(places: Places, environ: dict[str, str]) -> Child:
-    return Child("runtimes", manage("seed_runtimes"), places, environ, ROOT, grace=3.0)
+def modules(places: Places, environ: dict[str, str]) -> Child:
+    return Child("modules", manage("seed_modules"), places, environ, ROOT, grace=3.0)
 
 
 def seed(places: Places, environ: dict[str, str]) -> Child:

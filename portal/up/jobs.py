@@ -35,14 +35,11 @@ class Jobs:
         self.stamps = folder_private(places.data / "done")
         self.waiting: list[Job] = []
         self.current: Job | None = None
-        modules = sorted(str(path.parent) for path in MODULES.glob("*/module.yaml"))
-        if modules:
-            child = children.modules(places, environ, modules)
-            self._add(Job(child, _digest(MODULES), "Publishing the modules", "The modules are published"))
-            runtimes = children.runtimes(places, environ)
-            self._add(
-                Job(runtimes, _digest(MODULES), "Bringing the Python environments", "The Python environments are there")
-            )
+        if next(MODULES.glob("*/module.yaml"), None):
+            # One process for both: its start, beside those of the whole portal, takes longer than what it does.
+            child = children.modules(places, environ)
+            starts = "Publishing the modules and their Python environments"
+            self._add(Job(child, _digest(MODULES), starts, "The modules are published"))
         if options.demo:
             child = children.seed(places, environ)
             self._add(Job(child, "1", "Filling the demo workspace in the background", "The demo workspace is filled"))

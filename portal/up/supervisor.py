@@ -27,7 +27,7 @@ POLL = 0.1
 WEB_SECONDS = 90
 ROTATE_SECONDS = 60
 # Everything a killed supervisor may have left, in the order in which it is ended.
-NAMES = ("agent", "beat", "worker", "web", "mlflow", "modules", "runtimes", "seed", "migrate")
+NAMES = ("agent", "beat", "worker", "web", "mlflow", "modules", "seed", "migrate")
 
 
 class StopRequested(Exception):

@@ -52,7 +52,7 @@ def test_a_deprecated_one_stays_deprecated() -> None:
 
 
 def test_the_portal_brings_the_notebooks_own() -> None:
-    call_command("seed_runtimes")
-    call_command("seed_runtimes")
+    call_command("seed_modules")
+    call_command("seed_modules")
     version = RuntimeVersion.objects.get(runtime__slug="python-3-11-scikit-learn")
     assert version.status == "ready"

@@ -108,7 +108,7 @@ def allowed_in_environ(seen: Seen) -> set[str]:
     if "apps.experiments.demo.train" in words or (words.startswith("git ") and "MLFLOW_TRACKING_URI" in variables):
         # MLflow's client asks git for the commit of what is trained.
         return {"MLflow's server"}
-    commands = "agent|migrate|seed_demo|seed_runtimes|register_module"
+    commands = "agent|migrate|seed_demo|seed_modules|register_module"
     if re.search(rf"portal\.up\.web|-m celery|manage\.py ({commands})", words):
         return SERVERS
     return set()

@@ -25,7 +25,6 @@ def make(places: Places, monkeypatch: pytest.MonkeyPatch, *, seed: str, demo: bo
         return Child(name, ["sh", "-c", f"echo {name} >> {log}; {script}"], places, {"PATH": "/bin"}, Path("/"))
 
     monkeypatch.setattr(children, "modules", lambda *_: child("modules", "sleep 0.1"))
-    monkeypatch.setattr(children, "runtimes", lambda *_: child("runtimes", "true"))
     monkeypatch.setattr(children, "seed", lambda *_: child("seed", seed))
     module = places.data / "modules" / "one"
     module.mkdir(parents=True, exist_ok=True)
@@ -49,14 +48,14 @@ def order(places: Places) -> list[str]:
 def test_the_demo_waits_for_the_modules_and_both_run_once(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     finish(make(places, monkeypatch, seed="true"))
     finish(make(places, monkeypatch, seed="true"))
-    assert order(places) == ["modules", "runtimes", "seed"]
+    assert order(places) == ["modules", "seed"]
 
 
 def test_a_changed_module_is_published_again(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     finish(make(places, monkeypatch, seed="true"))
     (places.data / "modules" / "one" / "main.tf").write_text("# new", encoding="utf-8")
     finish(make(places, monkeypatch, seed="true"))
-    assert order(places) == ["modules", "runtimes", "seed", "modules", "runtimes"]
+    assert order(places) == ["modules", "seed", "modules"]
 
 
 def test_a_failed_demo_is_told_and_tried_again(
@@ -68,9 +67,9 @@ def test_a_failed_demo_is_told_and_tried_again(
     assert again.pending("seed")
     finish(again)
     assert not again.pending("seed")
-    assert order(places) == ["modules", "runtimes", "seed", "seed"]
+    assert order(places) == ["modules", "seed", "seed"]
 
 
 def test_an_empty_workspace_has_the_modules_and_no_demo(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
     finish(make(places, monkeypatch, seed="true", demo=False))
-    assert order(places) == ["modules", "runtimes"]
+    assert order(places) == ["modules"]

@@ -10,6 +10,8 @@ from apps.core.exceptions import UserError
 
 class Command(BaseCommand):
     help = "Register the version that each given module directory declares."
+    # They import every page of the portal, of which nothing is needed here.
+    requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("paths", nargs="+", type=Path)

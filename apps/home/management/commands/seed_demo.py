@@ -14,6 +14,7 @@ TRAINING_SECONDS = 900
 
 
 class Command(BaseCommand):
+    requires_system_checks: list[str] = []
     help = "Fills the demo workspace: people, teams, modules, and experiments that are really trained."
 
     def add_arguments(self, parser: CommandParser) -> None:
