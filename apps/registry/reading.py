@@ -90,3 +90,17 @@ def aliases_read(data: JSON) -> dict[str, int]:
 def name_usable(data: JSON) -> bool:
     name = data.get("name")
     return isinstance(name, str) and 0 < len(name) <= NAME_LENGTH and text(name) == name
+
+
+def json_shown(value: Any, indent: str = "") -> str:
+    """A JSON value for people: lists and objects of plain values stay on one line."""
+    inner = indent + "  "
+    members = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    if not any(isinstance(each, dict | list) and each for each in members):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, dict):
+        named = (
+            f"{inner}{json.dumps(key, ensure_ascii=False)}: {json_shown(each, inner)}" for key, each in value.items()
+        )
+        return "{\n" + ",\n".join(named) + f"\n{indent}}}"
+    return "[\n" + ",\n".join(inner + json_shown(each, inner) for each in members) + f"\n{indent}]"

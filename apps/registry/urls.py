@@ -1,5 +1,15 @@
-from django.urls import URLPattern
+from django.urls import path
+
+from apps.registry.views import acting, comparing, listing, looking, versions
 
 app_name = "registry"
 
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("", listing.models, name="list"),
+    path("<str:name>/", looking.model, name="model"),
+    path("<str:name>/alias/", acting.alias, name="alias"),
+    path("<str:name>/alias/remove/", acting.alias_remove, name="alias_remove"),
+    path("<str:name>/card/", acting.card, name="card"),
+    path("<str:name>/compare/", comparing.compare, name="compare"),
+    path("<str:name>/<int:number>/", versions.version, name="version"),
+]

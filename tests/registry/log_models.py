@@ -62,11 +62,8 @@ def main() -> None:
     server_secret_send(os.environ["MLFLOW_SERVER_SECRET"])
     tags = {"slipway.team": team, "slipway.user": person}
     experiment = mlflow.get_experiment_by_name(f"{team}/models")
-    experiment_id = (
-        experiment.experiment_id
-        if experiment
-        else mlflow.create_experiment(f"{team}/models", tags={"slipway.team": team})
-    )
+    own = {"slipway.team": team}
+    experiment_id = experiment.experiment_id if experiment else mlflow.create_experiment(f"{team}/models", tags=own)
     made = {
         "first": run_log(experiment_id, tags, ["age", "income", "tenure"], tensor=False, accuracy=0.81),
         "second": run_log(experiment_id, tags, ["age", "income", "visits"], tensor=False, accuracy=0.86),

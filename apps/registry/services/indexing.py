@@ -14,6 +14,7 @@ from apps.core.clock import database_now
 from apps.experiments.exceptions import TrackerAway
 from apps.experiments.mlflow_rules import TEAM_TAG
 from apps.registry import gateway, reading
+from apps.registry.auditing import AuditTarget
 from apps.registry.models import AliasMove, ModelCard, RegisteredModel, RegistryIndex
 from apps.registry.services.locking import model_lock
 from apps.registry.services.sentinel import aliases_compare, aliases_differ, aliases_known, aliases_write
@@ -156,7 +157,7 @@ def _rename(row: RegisteredModel, name: str) -> None:
     audit_record(
         action="registry:model:renamed-elsewhere",
         actor=None,
-        target=row,
+        target=AuditTarget(row),
         team_id=row.team_id,
         before={"name": row.name},
         after={"name": name},

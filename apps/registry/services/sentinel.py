@@ -11,6 +11,7 @@ from django.utils import timezone
 from apps.accounts.models import Membership, User
 from apps.audit.services import audit_record
 from apps.notifications.services import notify
+from apps.registry.auditing import AuditTarget
 from apps.registry.models import AliasMove, ModelAlias, RegisteredModel
 
 Via = AliasMove.Via
@@ -73,7 +74,7 @@ def _tell(model: RegisteredModel, move: AliasMove) -> None:
     audit_record(
         action="registry:alias:moved-elsewhere",
         actor=None,
-        target=model,
+        target=AuditTarget(model),
         team_id=model.team_id,
         before={"alias": move.alias, "version": move.from_version},
         after={"alias": move.alias, "version": move.to_version},

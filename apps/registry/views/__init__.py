@@ -1,0 +1,1 @@
+"""Pages of models: everybody of the team works on them, platform engineers and auditors look."""

@@ -1,0 +1,56 @@
+"""Aliases on pages: where they are, who moved them when."""
+
+from typing import Any
+
+from django.urls import reverse
+
+from apps.registry.models import AliasMove, RegisteredModel
+
+Via = AliasMove.Via
+
+
+def alias_rows(model: RegisteredModel, moves: list[AliasMove]) -> list[dict[str, Any]]:
+    """Each alias with its newest move; `outside` where nobody knows who made it."""
+    newest: dict[str, AliasMove] = {}
+    for move in moves:
+        newest.setdefault(move.alias, move)
+    found = []
+    for alias in sorted(model.aliases.all(), key=lambda each: each.alias):
+        last = newest.get(alias.alias)
+        found.append({"alias": alias, "move": last, "outside": last is not None and last.via == Via.ELSEWHERE})
+    return found
+
+
+def moves_shown(moves: list[AliasMove]) -> list[dict[str, Any]]:
+    """For `components/timeline.html`."""
+    return [
+        {
+            "text": move_sentence(move),
+            "detail": _detail(move),
+            "at": move.moved_at or move.noticed_at,
+            "icon": "alert-triangle" if move.via == Via.ELSEWHERE else "tag",
+            "url": reverse("registry:version", args=[move.model_name, move.to_version]) if move.to_version else "",
+        }
+        for move in moves
+    ]
+
+
+def move_sentence(move: AliasMove) -> str:
+    who = _who(move)
+    if move.via == Via.FOUND:
+        return f"{move.alias} was at version {move.to_version} when Slipway first looked"
+    if move.to_version is None:
+        return f"{who} took {move.alias} away from version {move.from_version}"
+    if move.from_version is None:
+        return f"{who} set {move.alias} to version {move.to_version}"
+    return f"{who} moved {move.alias} from version {move.from_version} to {move.to_version}"
+
+
+def _who(move: AliasMove) -> str:
+    if move.actor is not None:
+        return str(move.actor.display_name)
+    return move.actor_name or "Somebody"
+
+
+def _detail(move: AliasMove) -> str:
+    return "Outside Slipway; when it was noticed" if move.via == Via.ELSEWHERE else ""
