@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import aiohttp
+from yarl import URL
 
 from apps.core.proxying import upstream_session
 from apps.experiments.mlflow_rules import TEAM_TAG, V2, V3, Kind, Reference
@@ -19,6 +20,8 @@ from apps.experiments.mlflow_rules import TEAM_TAG, V2, V3, Kind, Reference
 REMEMBERED = 100_000
 TEAM_SECONDS = 30
 LOOKUP_SECONDS = 15
+TRACES_AT_ONCE = 100
+ONE_BY_ONE = 3
 
 
 class ServerAway(Exception):
@@ -40,13 +43,18 @@ def tags_of(thing: dict[str, Any]) -> list[dict[str, Any]]:
     return [tag for tag in tags if isinstance(tag, dict)] if isinstance(tags, list) else []
 
 
+def _experiment_of_trace(info: dict[str, Any]) -> str | None:
+    experiment: str | None = info.get("trace_location", {}).get("mlflow_experiment", {}).get("experiment_id")
+    return experiment
+
+
 class Ownership:
     """Answers `team(reference)` for one MLflow server; `headers` are those of the portal's own calls."""
 
     def __init__(self, upstream: str, headers: Callable[[], dict[str, str]]) -> None:
         self._upstream = upstream
         self._headers = headers
-        # Which experiment a thing lies in never changes; whose an experiment is, may.
+        # Which experiment a thing lies in hardly ever changes; whose an experiment is, may.
         self._experiments: OrderedDict[Reference, str] = OrderedDict()
         self._teams: OrderedDict[Reference, tuple[float, str | None]] = OrderedDict()
 
@@ -62,8 +70,39 @@ class Ownership:
             self._keep(self._experiments, reference, experiment)
         return await self._team(Reference(Kind.EXPERIMENT, experiment))
 
+    async def taken(self, traces: frozenset[Reference]) -> dict[Reference, str | None]:
+        """Those of these traces that exist already, with whose each is."""
+        found = {}
+        asked = sorted(reference.value for reference in traces)
+        for start in range(0, len(asked), TRACES_AT_ONCE):
+            some = asked[start : start + TRACES_AT_ONCE]
+            answer = await self._ask("POST", f"{V3}/traces/batchGetInfos", {"trace_ids": some})
+            for info in answer.get("trace_infos", []):
+                reference, experiment = Reference(Kind.TRACE, info.get("trace_id", "")), _experiment_of_trace(info)
+                found[reference] = (
+                    await self._team(Reference(Kind.EXPERIMENT, experiment)) if experiment is not None else None
+                )
+        return found
+
+    async def models_know(self, names: set[str]) -> None:
+        """Learns whose these models are in few calls; a handful is asked for one by one when it is needed."""
+        now = time.monotonic()
+        unknown = {name for name in names if self._teams.get(Reference(Kind.REGISTERED_MODEL, name), (0.0,))[0] <= now}
+        token = ""
+        while len(unknown) > ONE_BY_ONE:
+            more = {"page_token": token} if token else {}
+            answer = await self._get(f"{V2}/registered-models/search", max_results="1000", **more)
+            for model in answer.get("registered_models", []):
+                reference = Reference(Kind.REGISTERED_MODEL, model["name"])
+                self._keep(self._teams, reference, (time.monotonic() + TEAM_SECONDS, tag_of(model, TEAM_TAG)))
+                unknown.discard(model["name"])
+            token = answer.get("next_page_token", "")
+            if not token:
+                return
+
     def forget(self, reference: Reference) -> None:
         self._teams.pop(reference, None)
+        self._experiments.pop(reference, None)  # a trace can be moved
 
     async def _team(self, reference: Reference) -> str | None:
         expires, team = self._teams.get(reference, (0.0, None))
@@ -90,15 +129,19 @@ class Ownership:
             answer = await self._get(f"{V2}/logged-models/{quote(reference.value, safe='')}")
             return answer.get("model", {}).get("info", {}).get("experiment_id")
         answer = await self._get(f"{V3}/traces/{quote(reference.value, safe='')}")
-        location = answer.get("trace", {}).get("trace_info", {}).get("trace_location", {})
-        return location.get("mlflow_experiment", {}).get("experiment_id")
+        return _experiment_of_trace(answer.get("trace", {}).get("trace_info", {}))
 
     async def _get(self, path: str, **arguments: str) -> dict[str, Any]:
+        return await self._ask("GET", path + (f"?{urlencode(arguments)}" if arguments else ""), None)
+
+    async def _ask(self, method: str, path: str, data: dict[str, Any] | None) -> dict[str, Any]:
         """The answer's JSON; empty for anything that is not there."""
-        url = f"{self._upstream}{path}" + (f"?{urlencode(arguments)}" if arguments else "")
+        # Encoded here: left to itself, yarl would take %2F in an id for a slash.
+        url = URL(self._upstream + path, encoded=True)
+        headers = {**self._headers(), "Content-Type": "application/json"} if data is not None else self._headers()
         timeout = aiohttp.ClientTimeout(total=LOOKUP_SECONDS)
         try:
-            async with upstream_session().get(url, headers=self._headers(), timeout=timeout) as response:
+            async with upstream_session().request(method, url, headers=headers, json=data, timeout=timeout) as response:
                 if response.status >= 500 or response.status in (401, 403):
                     raise ServerAway(f"the MLflow server answered {response.status}")
                 return await response.json(content_type=None) if response.status == 200 else {}

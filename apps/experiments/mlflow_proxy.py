@@ -6,26 +6,28 @@ streamed in both directions, JSON bodies are read to see what they speak about. 
 the members of a problem document beside, so that a client prints a sentence.
 """
 
+import asyncio
 import json
 import secrets
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-import aiohttp
-from yarl import URL
-
 from apps.core import proxying
 from apps.core.proxying import Headers, Receive, Reply, Scope, Send, header
-from apps.experiments.mlflow_ownership import Ownership, ServerAway, tag_of, team_of_experiment
+from apps.experiments.mlflow_ownership import Ownership, ServerAway
 from apps.experiments.mlflow_principal import Authenticate, MlflowPrincipal, Principals
 from apps.experiments.mlflow_refusals import Refused, absent, server_away
-from apps.experiments.mlflow_rules import TEAM_TAG, Call, Kind, NotUnderstood, Reference, call_read, rule_find
+from apps.experiments.mlflow_rules import Call, Kind, NotUnderstood, Reference, Rule, call_read, rule_find, spans_call
+from apps.experiments.mlflow_searches import SEARCHES, Searches
+from apps.experiments.mlflow_spans import PROTOBUF, spans_read
 from apps.experiments.mlflow_stamps import (
     experiment_to_create,
     model_to_create,
     name_allowed,
     stamped,
     stamps_untouched,
+    trace_without_claims,
 )
 
 __all__ = ["MlflowPrincipal", "MlflowProxy"]
@@ -33,7 +35,9 @@ __all__ = ["MlflowPrincipal", "MlflowProxy"]
 SECRET_HEADER = "X-Slipway-MLflow-Secret"  # noqa: S105 - the header's name
 BODY_BYTES = 32 * 1024 * 1024  # MLflow's own batches are limited to 1 MB
 # Never handed on: the caller's own credentials, and what would make the server judge the browser's origin.
-NOT_UP = {b"authorization", b"cookie", b"origin", b"referer", b"host", b"x-forwarded-for", b"forwarded", b"x-real-ip"}
+NOT_UP = {b"authorization", b"cookie", b"origin", b"referer", b"host", b"x-forwarded-for", b"forwarded", b"x-real-ip",
+          b"x-mlflow-workspace"}  # fmt: skip
+EXPERIMENT_HEADER, RUN_HEADER = b"x-mlflow-experiment-id", b"x-mlflow-run-id"  # of spans
 NOT_UP_PREFIXES = (b"x-forwarded-", b"x-slipway-", b"sec-fetch-")
 NOT_DOWN = {b"date", b"server", b"set-cookie", b"access-control-allow-origin", b"access-control-allow-credentials"}
 
@@ -42,7 +46,7 @@ class MlflowProxy:
     """ASGI application for everything under `prefix`.
 
     `upstream` is the server's address ("http://127.0.0.1:5000"); `secret` is what our own server wants, `bearer` what a
-    server of somebody else's does. `account_url` is where people make tokens.
+    server of somebody else's does. `account_url` is where people make tokens. `touched` hears what was written about.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class MlflowProxy:
         bearer: str = "",
         prefix: str = "/mlflow",
         account_url: str = "",
+        touched: Callable[[frozenset[Reference]], None] = lambda references: None,
     ) -> None:
         self._upstream = upstream.rstrip("/")
         self._credentials = {SECRET_HEADER: secret} if secret else {}
@@ -61,8 +66,10 @@ class MlflowProxy:
             self._credentials["Authorization"] = f"Bearer {bearer}"
         self._prefix = prefix
         self._account = "your account page" + (f" ({account_url})" if account_url else "")
+        self._touched = touched
         self._principals = Principals(authenticate, account=self._account)
         self.ownership = Ownership(self._upstream, lambda: self._credentials)
+        self._searches = Searches(self._upstream, lambda: self._credentials, self.ownership)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -82,31 +89,36 @@ class MlflowProxy:
         if rule is None:
             detail = f"{scope['method']} {path} is not offered through the portal."
             raise Refused(404, "ENDPOINT_NOT_FOUND", detail)
+        written = proxying.raw_path(scope) + scope.get("query_string", b"").decode("latin-1")
+        if not written.startswith(self._prefix + "/") or not written.isascii():
+            raise Refused(400, "INVALID_PARAMETER_VALUE", "An address is ASCII, with its slashes as slashes.")
         body = b"" if rule.streams else await _body(receive)
         try:
-            call = call_read(
-                rule=rule,
-                method=scope["method"],
-                path=path,
-                query=scope.get("query_string", b"").decode("latin-1"),
-                body=body,
-                experiment_header=header(scope["headers"], b"x-mlflow-experiment-id") or "",
-            )
+            if rule.spans:
+                scope, call, body = await _spans(scope, rule, body)
+            else:
+                query = scope.get("query_string", b"").decode("latin-1")
+                call = call_read(rule=rule, method=scope["method"], path=path, query=query, body=body)
         except NotUnderstood as error:
             raise Refused(400, "INVALID_PARAMETER_VALUE", f"{error}.") from None
         try:
             data = await self._allowed(principal, call)
-            if call.rule.free and call.path.endswith("/search"):
-                await self._search(scope, send, principal, call, request_id)
+            if call.path in SEARCHES:
+                query = scope.get("query_string", b"").decode("latin-1")
+                status, answer = await self._searches.answer(principal, call, query)
+                await Reply.json(status, answer, headers=[(b"x-request-id", request_id.encode())]).send(send)
                 return
         except ServerAway as error:
             raise server_away(str(error)) from None
         if not rule.streams:
-            body = json.dumps(data).encode() if data is not None else b""
-            scope, receive = _with_body(scope, receive, body)
+            if not rule.spans:
+                body = json.dumps(data).encode() if data is not None else b""
+            scope, receive = _with_body(scope, receive, body, PROTOBUF if rule.spans else "application/json")
         await self._forward(scope, receive, send, request_id)
-        for reference in call.references if not call.is_read else ():
+        for reference in call.references | call.made if not call.is_read else ():
             self.ownership.forget(reference)
+        if not call.is_read:
+            self._touched(call.references)
 
     async def _forward(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         await proxying.proxy_http(
@@ -147,6 +159,9 @@ class MlflowProxy:
                 raise _forbidden(principal, reference, team)
         if not call.references and not call.rule.free:
             raise Refused(400, "INVALID_PARAMETER_VALUE", "Say which experiment, run or model this is about.")
+        for reference, team in (await self.ownership.taken(call.made) if call.made else {}).items():
+            if not principal.may(call, team):
+                raise _forbidden(principal, reference, team)
         stamps_untouched(call)
         data = call.data
         if call.is_("/experiments/update"):
@@ -154,41 +169,9 @@ class MlflowProxy:
         if data is not None and (call.is_("/runs/create") or call.is_("/logged-models")):
             team = next((team for reference, team in teams.items() if reference.kind is Kind.EXPERIMENT), None)
             return stamped(principal, data, team or "")
+        if data is not None and "/traces" in call.path and not call.is_read:
+            return trace_without_claims(data)
         return data
-
-    async def _search(self, scope: Scope, send: Send, principal: MlflowPrincipal, call: Call, request_id: str) -> None:
-        """A search over all teams' things, with what is not the caller's taken out of the page."""
-        query = scope.get("query_string", b"").decode("latin-1")
-        url = f"{self._upstream}{call.path}" + (f"?{query}" if query else "")
-        headers = {**self._credentials, "Content-Type": "application/json"}
-        method = "GET" if call.method == "HEAD" else call.method
-        try:
-            async with proxying.upstream_session().request(
-                method, URL(url, encoded=True), json=call.data, headers=headers
-            ) as response:
-                status, answer = response.status, await response.json(content_type=None)
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-            raise server_away(type(error).__name__) from None
-        if status == 200 and not principal.reads_everything:
-            answer = await self._visible(principal, answer)
-        await Reply.json(status, answer, headers=[(b"x-request-id", request_id.encode())]).send(send)
-
-    async def _visible(self, principal: MlflowPrincipal, answer: dict[str, Any]) -> dict[str, Any]:
-        kept = dict(answer)
-        if "experiments" in kept:
-            kept["experiments"] = [each for each in kept["experiments"] if team_of_experiment(each) in principal.teams]
-        if "registered_models" in kept:
-            models = kept["registered_models"]
-            kept["registered_models"] = [each for each in models if tag_of(each, TEAM_TAG) in principal.teams]
-        if "model_versions" in kept:
-            names = {each["name"] for each in kept["model_versions"]}
-            owned = {
-                name
-                for name in names
-                if await self.ownership.team(Reference(Kind.REGISTERED_MODEL, name)) in principal.teams
-            }
-            kept["model_versions"] = [each for each in kept["model_versions"] if each["name"] in owned]
-        return kept
 
 
 async def _body(receive: Receive) -> bytes:
@@ -207,7 +190,22 @@ async def _body(receive: Receive) -> bytes:
             return b"".join(parts)
 
 
-def _with_body(scope: Scope, receive: Receive, body: bytes) -> tuple[Scope, Receive]:
+async def _spans(scope: Scope, rule: Rule, body: bytes) -> tuple[Scope, Call, bytes]:
+    """Spans understood, and written anew with the one pair of headers that was looked at."""
+    named = {name: header(scope["headers"], name) or "" for name in (EXPERIMENT_HEADER, RUN_HEADER)}
+    body, traces = await asyncio.to_thread(
+        spans_read,
+        body,
+        content_type=header(scope["headers"], b"content-type") or "",
+        content_encoding=header(scope["headers"], b"content-encoding") or "",
+    )
+    call = spans_call(rule=rule, experiment=named[EXPERIMENT_HEADER], run=named[RUN_HEADER], traces=traces)
+    kept = [pair for pair in scope["headers"] if pair[0] not in (*named, b"content-encoding")]
+    own = [(name, value.encode("latin-1")) for name, value in named.items() if value]
+    return {**scope, "headers": [*kept, *own]}, call, body
+
+
+def _with_body(scope: Scope, receive: Receive, body: bytes, kind: str) -> tuple[Scope, Receive]:
     """The same request with a body that was read already (and perhaps changed)."""
     told = False
 
@@ -221,7 +219,7 @@ def _with_body(scope: Scope, receive: Receive, body: bytes) -> tuple[Scope, Rece
     dropped = (b"content-length", b"transfer-encoding", b"content-type")
     headers = [pair for pair in scope["headers"] if pair[0] not in dropped]
     if body:
-        headers += [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        headers += [(b"content-type", kind.encode()), (b"content-length", str(len(body)).encode())]
     return {**scope, "headers": headers}, again
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from apps.experiments.mlflow_ownership import tag_of, tags_of
 from apps.experiments.mlflow_principal import MlflowPrincipal
 from apps.experiments.mlflow_refusals import Refused
-from apps.experiments.mlflow_rules import STAMPED, TEAM_TAG, Call
+from apps.experiments.mlflow_rules import HIDDEN_TRACE_TAGS, STAMPED, TEAM_TAG, Call
 
 
 def name_allowed(principal: MlflowPrincipal, name: str, *, empty: bool = False) -> str:
@@ -43,6 +43,31 @@ def stamped(principal: MlflowPrincipal, data: dict[str, Any], team: str) -> dict
     return {**data, "tags": _tags(data, known, without=STAMPED)}
 
 
+def trace_without_claims(data: dict[str, Any]) -> dict[str, Any]:
+    """A trace as it may be written: without the tags that tell the server where its files are, and without ids of
+    assessments, because MLflow would write over whatever assessment has that id already."""
+    kept: dict[str, Any] = {}
+    for key, value in data.items():
+        plain = key.replace("_", "").lower()
+        if plain in ("trace", "traceinfo") and isinstance(value, dict):
+            kept[key] = trace_without_claims(value)
+        elif plain == "tags" and isinstance(value, dict):
+            kept[key] = {name: each for name, each in value.items() if name not in HIDDEN_TRACE_TAGS}
+        elif plain == "tags":
+            kept[key] = [tag for tag in tags_of(data) if tag.get("key") not in HIDDEN_TRACE_TAGS]
+        elif plain == "assessment" and isinstance(value, dict):
+            kept[key] = _without_id(value)
+        elif plain == "assessments" and isinstance(value, list):
+            kept[key] = [_without_id(each) if isinstance(each, dict) else each for each in value]
+        else:
+            kept[key] = value
+    return kept
+
+
+def _without_id(assessment: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in assessment.items() if key.replace("_", "").lower() != "assessmentid"}
+
+
 def _tags(data: dict[str, Any], known: dict[str, str], *, without: tuple[str, ...] = ()) -> list[dict[str, str]]:
     kept = [tag for tag in tags_of(data) if tag.get("key") not in {*known, *without}]
     return [*kept, *({"key": key, "value": value} for key, value in known.items())]
@@ -54,7 +79,10 @@ def stamps_untouched(call: Call) -> None:
         return
     tail = call.path.rpartition("/")[2]
     data = call.data or {}
-    touched = {str(data.get("key")), tail, *(str(tag.get("key")) for tag in tags_of(data))} & set(STAMPED)
+    if "/traces" in call.path and not call.path.endswith("/tags"):
+        return  # a whole trace: what it may not say is left out of it
+    named = {str(data.get("key")), tail, *(str(tag.get("key")) for tag in tags_of(data))}
+    touched = named & {*STAMPED, *HIDDEN_TRACE_TAGS}
     if touched:
         detail = f"{', '.join(sorted(touched))} is written by the portal and cannot be changed."
         raise Refused(403, "PERMISSION_DENIED", detail)

@@ -29,6 +29,7 @@ class Server:
     folder: Path
     process: subprocess.Popen[bytes]
     started_seconds: float
+    database_url: str = ""
     proxy: str = ""
     proxy_process: "subprocess.Popen[bytes] | None" = None
     made: list[str] = field(default_factory=list)
@@ -108,7 +109,7 @@ def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         )
     try:
         seconds = wait_until_healthy(f"http://127.0.0.1:{port}/health", process, log)
-        yield Server(f"http://127.0.0.1:{port}", secret, folder, process, seconds)
+        yield Server(f"http://127.0.0.1:{port}", secret, folder, process, seconds, backend.replace("+psycopg", "", 1))
     finally:
         process_end(process)
         with psycopg.connect(url, autocommit=True) as connection:

@@ -13,6 +13,9 @@ PEOPLE = {
     "dana-notebook": MlflowPrincipal("dana", frozenset({"vision"}), WRITE, environment_id="environment-1"),
     "dana-dashboard": MlflowPrincipal("dana", frozenset({"vision", "churn"}), READ),
     "mallory": MlflowPrincipal("mallory", frozenset({"pricing"}), WRITE),
+    "mallory-notebook": MlflowPrincipal(
+        "mallory", frozenset({"pricing"}), WRITE, environment_id="environment-9", default_team="pricing"
+    ),
     "ada": MlflowPrincipal("ada", frozenset(), READ, reads_everything=True),
 }
 
