@@ -22,14 +22,14 @@ from typing import Any
 from django.core.cache import cache
 
 from apps.experiments import gateway
-from apps.experiments.exceptions import TrackerAway, TrackerRefused
+from apps.experiments.exceptions import TrackerRefused
 
 log = logging.getLogger(__name__)
 
 POINTS_MOST = 2500  # MLflow's own limit of a run
 ANSWER_POINTS = 25_000  # about what one answer should hold: MLflow needs 35 ms for a thousand
 KEPT_SECONDS = 12 * 3600
-PARALLEL = 4
+PARALLEL = 2  # MLflow's own process does one thing at a time
 INFINITE = 1.797e308  # MLflow stores an infinity as the largest double
 EMPTY = json.dumps({"steps": [], "values": [], "from": 0, "times": [], "odd": {}, "sampled": False})
 _pool = ThreadPoolExecutor(PARALLEL, thread_name_prefix="curves")
@@ -69,11 +69,22 @@ def curves_read(runs: Sequence[CurveOf], metrics: Sequence[str], *, points: int)
     waiting = []
     for metric in metrics:
         missing = [run for run in runs if run.run_id not in answer[metric]]
-        if missing:
-            waiting.append((metric, _begin(missing, metric, points)))
+        waiting += [(metric, _begin(part, metric, points)) for part in _parts(missing)]
     for metric, coming in waiting:
         answer[metric] |= coming.result()
     return answer
+
+
+def curves_under_way(runs: Sequence[CurveOf], metrics: Sequence[str], *, points: int) -> bool:
+    """Whether somebody has begun to read what ended, for all of these metrics."""
+    ended = tuple(run for run in runs if run.version)
+    return bool(ended) and all((metric, points, ended) in _asked for metric in metrics)
+
+
+def _parts(runs: Sequence[CurveOf]) -> list[list[CurveOf]]:
+    """What ended and what still runs, apart: the one is read once, the other again and again."""
+    parts = [[run for run in runs if run.version], [run for run in runs if not run.version]]
+    return [part for part in parts if part]
 
 
 def curves_warm(runs: Sequence[CurveOf], metrics: Sequence[str], *, points: int) -> None:
@@ -162,6 +173,3 @@ def odd_word(value: float) -> str:
 def _cache_key(run: CurveOf, metric: str, points: int) -> str:
     name = blake2b(f"{run.run_id}\0{run.version}\0{metric}\0{points}".encode("utf-8", "replace"), digest_size=16)
     return f"curve:{name.hexdigest()}"
-
-
-__all__ = ["CurveOf", "TrackerAway", "curves_kept", "curves_read", "curves_warm", "history_bulk", "points_of"]

@@ -14,17 +14,17 @@ from apps.experiments.gateway.histories import curves_warm, points_of
 from apps.experiments.models import Experiment
 from apps.experiments.selectors.charts import (
     CURVES_MOST,
-    RUNS_MOST,
     Column,
     Selection,
     columns_of,
+    runs_chosen,
     selection_of,
 )
 from apps.experiments.views.charts_data import curve_of, experiment_find
 
 CURVES_SHOWN = 4
 # What the scripts keep in the address for themselves: not part of the query of the runs.
-OWN_WORDS = ("picked", "curve", "axis", "smooth", "log", "axes", "tint")
+OWN_WORDS = ("picked", "curve", "axis", "smooth", "log", "axes")
 
 
 @login_required
@@ -36,7 +36,8 @@ def charts(request: HttpRequest, experiment_id: str = "") -> HttpResponse:
     names = curve_names(columns, experiment)
     curved = {column.label for column in columns if column.history}
     shown = request.GET.getlist("curve") or [name for name in names if name in curved][:CURVES_SHOWN] or names[:1]
-    first = selection.runs[:CURVES_MOST]
+    ids = [run.run_id for run in selection.runs[:CURVES_MOST]]
+    first = runs_chosen(request.user, ids)
     if first:
         curves_warm([curve_of(run) for run in first], shown[:CURVES_SHOWN], points=points_of(len(first)))
     query = runs_query(request.GET)
@@ -48,10 +49,11 @@ def charts(request: HttpRequest, experiment_id: str = "") -> HttpResponse:
         "meta": [{"text": selection_said(selection)}],
         "actions": [{"label": "Show as table", "url": _table_url(experiment, query), "icon": "table"}],
         "runs": selection.runs,
-        "curves_source": reverse("experiments:charts-curves") + "?" + urlencode([("run", run.run_id) for run in first]),
+        "curves_source": reverse("experiments:charts-curves") + "?" + urlencode([("run", run_id) for run_id in ids]),
         "metric_names": names,
         "metrics_shown": shown,
         "topics": " ".join(sorted({f"experiment:{run.experiment_id}" for run in first})),
+        "table_url": _table_url(experiment, query),
         "page": {
             "columns": [column.said() for column in columns],
             "values": f"{path}values/?{query}",
@@ -60,7 +62,7 @@ def charts(request: HttpRequest, experiment_id: str = "") -> HttpResponse:
             "table": _table_url(experiment, ""),
             "filter": request.GET.get("filter", ""),
             "compare": "/experiments/compare/",
-            "limit": RUNS_MOST,
+            "runs": len(selection.runs),
         },
     }
     return render(request, "experiments/charts.html", context)

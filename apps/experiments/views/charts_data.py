@@ -11,11 +11,12 @@ from django.views.decorators.http import require_safe
 
 from apps.core.responses import PROBLEM_JSON, problem
 from apps.experiments.exceptions import TrackerAway
-from apps.experiments.gateway.histories import EMPTY, CurveOf, curves_kept, curves_read, points_of
+from apps.experiments.gateway.histories import EMPTY, CurveOf, curves_kept, curves_read, curves_under_way, points_of
 from apps.experiments.models import Experiment, Run
 from apps.experiments.selectors.charts import CURVES_MOST, runs_chosen, selection_of, unit_of, values_of_columns
 
 METRICS_MOST = 12
+QUICK_RUNS = 3  # so many that still run are read within the wink of an eye
 QUICK_POINTS = 100  # of each run, for a first picture while MLflow still reads the rest
 
 
@@ -39,7 +40,7 @@ def curves(request: HttpRequest) -> HttpResponse:
     points = points_of(len(runs))
     complete = True
     try:
-        if request.GET.get("quick") and len(curves_kept(wanted, metrics, points=points)) < len(runs) * len(metrics):
+        if request.GET.get("quick") and not _soon(wanted, metrics, points):
             complete, points = False, QUICK_POINTS
         found = curves_read(wanted, metrics, points=points)
     except TrackerAway as error:
@@ -54,6 +55,15 @@ def curves(request: HttpRequest) -> HttpResponse:
     body = _joined(head, metrics, found)
     response = HttpResponse(body, content_type="application/json")
     return _cached(response, tag) if tag and complete else _never(response)
+
+
+def _soon(wanted: Sequence[CurveOf], metrics: Sequence[str], points: int) -> bool:
+    """Whether the whole answer is at hand, or has been asked for already: then no first look is made beside it."""
+    ended = [run for run in wanted if run.version]
+    if len(wanted) - len(ended) > QUICK_RUNS:
+        return False
+    kept = curves_kept(ended, metrics, points=points)
+    return len(kept) == len(ended) * len(metrics) or curves_under_way(ended, metrics, points=points)
 
 
 def curve_of(run: Run) -> CurveOf:

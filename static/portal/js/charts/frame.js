@@ -107,8 +107,7 @@
   const csvDownload = (title, rows) => download(fileName(title, "csv"), new Blob(["\ufeff", csvText(rows)], { type: "text/csv" }));
 
   /* The chart's canvas with its title above and its runs below, on the page's ground. `legend`: [{name, style}]. */
-  function pngDownload(title, canvas, legend = []) {
-    const scale = canvas.width / canvas.getBoundingClientRect().width || 1;
+  function pngDownload(title, canvas, legend = [], scale = canvas.width / canvas.getBoundingClientRect().width) {
     const [gap, line] = [12 * scale, 20 * scale];
     const ink = document.createElement("canvas");
     ink.width = canvas.width + 2 * gap;
