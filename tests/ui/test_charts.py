@@ -1,0 +1,137 @@
+"""The arithmetic and the words of the charts, in a browser: each against a figure worked out by hand or by NumPy."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from django.conf import settings
+from playwright.sync_api import Browser, Page
+
+SCRIPTS = Path(settings.BASE_DIR) / "static" / "portal" / "js" / "charts"
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser) -> Iterator[Page]:
+    made = browser.new_page()
+    made.goto("about:blank")
+    made.evaluate("window.Slipway = { announce() {}, duration: (seconds) => `${seconds} s` }")
+    for name in ("colours", "statistics", "selection", "frame"):
+        made.add_script_tag(path=str(SCRIPTS / f"{name}.js"))
+    yield made
+    made.close()
+
+
+def run(page: Page, expression: str, *arguments: object):
+    return page.evaluate(f"([...given]) => SlipwayCharts.{expression}(...given)", list(arguments))
+
+
+def test_quartiles_are_numpys(page):
+    values = [0.3, 0.91, 0.42, 0.5, 0.77, 0.12, 9.0]
+    box = run(page, "statistics.box", values)
+    expected = np.quantile(values, [0.25, 0.5, 0.75])
+    assert [box["q1"], box["median"], box["q3"]] == pytest.approx(list(expected))
+    assert (box["low"], box["high"], box["most"], box["n"]) == (0.12, 0.91, 9.0, 7)
+
+
+def test_a_box_leaves_out_what_is_no_number_and_is_none_without_any(page):
+    assert run(page, "statistics.box", [1, None, 3])["median"] == 2
+    assert run(page, "statistics.box", [None]) is None
+
+
+def test_smoothing_starts_at_the_first_value_and_keeps_gaps(page):
+    assert run(page, "statistics.smooth", [1, None, 1, 1], 0.9) == pytest.approx([1, None, 1, 1])
+    smooth = run(page, "statistics.smooth", [0, 1], 0.5)
+    assert smooth == pytest.approx([0, 0.5 / 0.75])
+
+
+def test_the_front_is_what_no_other_beats(page):
+    points = [[1, 0.5], [2, 0.4], [3, 0.9], [1, 0.4], [4, 0.9], [5, None]]
+    assert run(page, "statistics.pareto", points, False) == [0, 2]
+    assert run(page, "statistics.pareto", points, True) == [3]
+
+
+def test_the_grid_goes_through_its_points_and_ends_at_their_hull(page):
+    corners = [[0, 0, 1], [1, 0, 2], [0, 1, 3], [0.2, 0.2, 1.5]]
+    grid = run(page, "statistics.grid", corners, 11)
+    assert (grid[0][0], grid[0][10], grid[10][0]) == (1, 2, 3)
+    assert grid[10][10] is None
+    assert 1 <= grid[3][3] <= 3
+
+
+def test_points_on_a_line_have_no_spread(page):
+    assert run(page, "statistics.spread", [[0, 0], [0.5, 0.5], [1, 1]]) == 0
+    assert run(page, "statistics.spread", [[0, 0], [1, 0], [1, 1], [0, 1]]) == 2
+
+
+def test_curves_meet_on_one_axis_where_a_missing_place_is_not_a_gap(page):
+    script = """() => {
+      const [xs, a, b] = SlipwayCharts.statistics.align([{xs: [0, 2, 2], ys: [1, null, 3]}, {xs: [1, 2], ys: [5, 6]}]);
+      const say = (values) => Array.from(values, (value) => (value === undefined ? "-" : value));
+      return [say(xs), say(a), say(b)];
+    }"""
+    assert page.evaluate(script) == [[0, 1, 2, 2], [1, "-", None, 3], ["-", 5, 6, "-"]]
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (0.91314, "0.9131"),
+        (4312, "4,312"),
+        (-2, "−2"),
+        (12345.678, "12,350"),
+        (1234567.8, "1.235e+06"),
+        (0.00001, "1e-05"),
+    ],
+)
+def test_figures_have_four_digits(page, value, words):
+    assert run(page, "figure", value) == words
+
+
+def test_csv_quotes_and_keeps_spreadsheets_from_formulas(page):
+    text = run(page, "csvText", [["a,b", 'say "x"', "=1+1", "-0.5", -0.5, None, "two\nlines"]])
+    assert text == '"a,b","say ""x""",\'=1+1,-0.5,-0.5,,"two\nlines"\r\n'
+
+
+def test_eight_runs_of_a_chart_are_told_apart_and_the_ninth_is_other(page):
+    ids = [f"{number:032x}" for number in range(12)]
+    slots = page.evaluate("ids => [...SlipwayCharts.runStyles(ids).values()].map((one) => one.slot)", ids)
+    assert sorted(slots[:8]) == list(range(1, 9))
+    assert slots[8:] == [0] * 4
+
+
+def test_a_run_keeps_its_colour_on_the_next_chart(page):
+    ids = [f"{number:032x}" for number in range(100, 108)]
+    slots = page.evaluate("ids => [...SlipwayCharts.runStyles(ids).values()].map((one) => one.slot)", ids)
+    alone = page.evaluate("ids => ids.map((id) => SlipwayCharts.runStyle(id).slot)", ids)
+    backwards = page.evaluate("ids => [...SlipwayCharts.runStyles(ids).values()].map((one) => one.slot)", ids[::-1])
+    assert alone == slots
+    assert backwards == slots[::-1]
+
+
+def test_a_name_with_markup_is_text(page):
+    name = '<img src=x onerror="window.hacked = 1">'
+    script = """(name) => {
+      const host = document.createElement("div");
+      document.body.append(host);
+      SlipwayCharts.tableShow(host, { caption: name, columns: [{ label: name, cell: (row) => row }], rows: [name] });
+      return [host.querySelectorAll("img").length, host.querySelector("tbody th").textContent, window.hacked ?? null];
+    }"""
+    assert page.evaluate(script, name) == [0, name, None]
+
+
+def test_a_table_shows_a_hundred_rows_at_a_time(page):
+    script = """() => {
+      const host = document.createElement("div");
+      document.body.append(host);
+      const rows = Array.from({ length: 250 }, (_, index) => index);
+      const columns = [{ label: "n", number: true, cell: (row) => row }];
+      SlipwayCharts.tableShow(host, { caption: "t", columns, rows });
+      const seen = () => [host.querySelectorAll("tbody tr").length, host.querySelector(".paging .num").textContent];
+      const first = seen();
+      host.querySelectorAll("button")[1].click();
+      host.querySelectorAll("button")[1].click();
+      return JSON.stringify([first, seen()]);
+    }"""
+    assert json.loads(page.evaluate(script)) == [[100, "1 to 100 of 250"], [50, "201 to 250 of 250"]]
