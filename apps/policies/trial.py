@@ -78,7 +78,7 @@ class Trial:
 def policy_try(*, actor: User, rego: str, scope: Scope, in_force: str = "") -> Trial:
     """The last plans that the rules would speak of.
 
-    One may compute for `SECONDS_ALL` twice, so trials are counted. Raises `TooManyRequests`, and `PolicyInvalid` for rules
+    One may compute for `SECONDS_ALL` twice, so trials are counted. Raises `TooManyRequests`; `PolicyInvalid` for rules
     that cannot be stored.
     """
     require(actor, PolicyPermission.WRITE)
