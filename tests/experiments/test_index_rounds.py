@@ -2,6 +2,7 @@
 
 import secrets
 import time
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -95,7 +96,7 @@ def test_an_import_that_is_broken_off_goes_on_where_it_was(tracker: Tracker, mon
         steps.append(place)
         if len(steps) == 3:
             raise KeyboardInterrupt
-        return real(experiment_ids=experiment_ids, place=walking.Place(place.before, place.token, 3))
+        return real(experiment_ids=experiment_ids, place=replace(place, size=3))
 
     monkeypatch.setattr(importing, "walk_step", killed)
     with pytest.raises(KeyboardInterrupt):

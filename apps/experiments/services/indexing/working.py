@@ -13,7 +13,7 @@ from apps.experiments.services.indexing.rounds import round_run
 
 log = logging.getLogger(__name__)
 
-IMPORT_SECONDS = 12.0
+IMPORT_SECONDS = 16.0
 RECONCILE_SECONDS = 6.0
 PROBE_SECONDS = 2.0
 
