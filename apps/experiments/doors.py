@@ -9,6 +9,7 @@ from django.urls import reverse
 from apps.accounts.models import ApiToken
 from apps.accounts.services import token_authenticate
 from apps.environments.models import Environment
+from apps.experiments.hints import Hints
 from apps.experiments.mlflow_principal import MlflowPrincipal
 from apps.experiments.mlflow_proxy import MlflowProxy
 
@@ -48,4 +49,5 @@ def mlflow_application(in_database: Callable[[Callable[..., Any]], Any]) -> Mlfl
         secret=settings.MLFLOW_SERVER_SECRET,
         bearer=settings.MLFLOW_SERVER_TOKEN,
         account_url=settings.PORTAL_URL + reverse("accounts:account"),
+        touched=Hints().touched,
     )
