@@ -66,8 +66,18 @@ class Lineage:
         return self.environment is not None
 
 
-def lineage_of(*, tags: dict[str, str], experiment: Experiment, started_at: datetime | None) -> Lineage:
-    """From a run's tags as MLflow has them; what they say beside `slipway.environment_id` is only compared."""
+def lineage_of(
+    *,
+    tags: dict[str, str],
+    experiment: Experiment,
+    started_at: datetime | None,
+    states: dict[UUID, dict[str, Any]] | None = None,
+) -> Lineage:
+    """From a run's tags as MLflow has them; what they say beside `slipway.environment_id` is only compared.
+
+    `states` remembers what was read of a change, for several runs of one environment.
+    """
+    states = {} if states is None else states
     claimed = {key: value for key, value in tags.items() if key.startswith("slipway.")}
     environment, why = _environment(claimed.get("slipway.environment_id", ""), experiment, started_at)
     if environment is None:
@@ -78,8 +88,9 @@ def lineage_of(*, tags: dict[str, str], experiment: Experiment, started_at: date
         note = "Our records hold no applied change of it from before the run started."
         facts += [fact for fact in _claims(claimed, note) if fact.key not in ("environment", "user")]
         return Lineage(facts, environment=environment, claimed=claimed)
-    values = _state_after(change)
-    digest, requirements = _runtime_of(values)
+    if change.pk not in states:
+        states[change.pk] = _state_after(change)
+    digest, requirements = _runtime_of(states[change.pk])
     runtime = _runtime_version(requirements)
     module = f"{change.module_version.module.slug} {change.module_version.version}"
     claimed_module = f"{claimed.get('slipway.module', '')} {claimed.get('slipway.module_version', '')}".strip()

@@ -57,7 +57,8 @@ class LoggedModel:
     created_at: datetime | None
     params: dict[str, str] = field(default_factory=dict)
     metrics: list[tuple[str, float, str]] = field(default_factory=list)  # key, value, data set
-    flavours: str = ""
+    source_run_id: str = ""
+    experiment_id: str = ""
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,8 @@ def models_read(detail: RunDetail) -> list[LoggedModel]:
     """The models that the run has logged, oldest first; what MLflow has no longer is left out."""
     known = {model.model_id: model for model in _models_of_source(detail)}
     for model_id in detail.model_ids[:MODELS_MOST]:
-        if model_id not in known and (found := model_read(model_id)):
+        # A run may name any model as its own; one of another experiment is not shown by it.
+        if model_id not in known and (found := model_read(model_id)) and found.experiment_id == detail.experiment_id:
             known[model_id] = found
     return sorted(known.values(), key=lambda model: (model.created_at or datetime.min.replace(tzinfo=UTC), model.name))
 
@@ -194,6 +196,8 @@ def _model(given: dict[str, Any]) -> LoggedModel:
             (str(one["key"]), number(one.get("value")), str(one.get("dataset_name") or ""))
             for one in data.get("metrics") or ()
         ],
+        source_run_id=str(info.get("source_run_id") or ""),
+        experiment_id=str(info.get("experiment_id") or ""),
     )
 
 
