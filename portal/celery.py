@@ -20,8 +20,10 @@ app.conf.beat_schedule = {
     "look-at-clouds": {"task": "apps.environments.tasks.clouds_look", "schedule": 60.0},
     "wake-rollouts": {"task": "apps.environments.tasks.rollouts_wake", "schedule": 10.0},
     "index-runs": {"task": "apps.experiments.tasks.index_work", "schedule": 5.0},
+    "count-use-of-runs": {"task": "apps.experiments.tasks.uses_count", "schedule": 60.0},
     "heartbeat": {"task": "apps.core.tasks.worker_heartbeat", "schedule": 10.0},
     "meter": {"task": "apps.metering.tasks.reconcile", "schedule": 60.0},
+    "look-at-model-hints": {"task": "apps.registry.tasks.hints_look", "schedule": 3.0},
     "read-registry": {"task": "apps.registry.tasks.registry_index", "schedule": 10.0},
     "prune": {"task": "apps.core.tasks.prune", "schedule": crontab(minute=17)},
 }

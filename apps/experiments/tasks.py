@@ -4,6 +4,7 @@ from celery import shared_task
 
 from apps.core.queue import enqueue
 from apps.experiments.services.indexing.working import index_turn
+from apps.experiments.services.using import uses_count
 
 WORK = "apps.experiments.tasks.index_work"
 
@@ -13,3 +14,9 @@ def index_work() -> None:
     """While the first import goes on, the next piece follows at once; beat finds it again should that be lost."""
     if index_turn():
         enqueue(WORK)
+
+
+@shared_task(name="apps.experiments.tasks.uses_count", expires=55)
+def uses_count_now() -> None:
+    """What runs used of their environments, as far as it was metered."""
+    uses_count()
