@@ -254,14 +254,14 @@ def test_choices_stay_in_the_address(charts):
     charts.locator("#metric-curves").get_by_label("Axis").select_option("relative")
     charts.get_by_label("Log scale").check()
     charts.get_by_label("Smoothing").fill("0.5")
-    charts.locator("#chart-scatter").get_by_label("Across").select_option("params.depth")
-    charts.locator("#chart-scatter").get_by_label("Up").select_option("duration")
+    charts.locator("#chart-scatter [name=x]").select_option("params.depth")
+    charts.locator("#chart-scatter [name=y]").select_option("duration")
     for part in ("axis=relative", "log=1", "smooth=0.5", "chart-scatter-y=duration"):
         assert part in charts.url
     charts.reload()
     everything_drawn(charts)
     assert charts.locator("#metric-curves").get_by_label("Axis").input_value() == "relative"
-    assert charts.locator("#chart-scatter").get_by_label("Up").input_value() == "duration"
+    assert charts.locator("#chart-scatter [name=y]").input_value() == "duration"
 
 
 def test_curves_of_a_running_run_grow_by_themselves(charts, study):

@@ -75,10 +75,9 @@ def curves_read(runs: Sequence[CurveOf], metrics: Sequence[str], *, points: int)
     return answer
 
 
-def curves_under_way(runs: Sequence[CurveOf], metrics: Sequence[str], *, points: int) -> bool:
-    """Whether somebody has begun to read what ended, for all of these metrics."""
-    ended = tuple(run for run in runs if run.version)
-    return bool(ended) and all((metric, points, ended) in _asked for metric in metrics)
+def curves_glance(runs: Sequence[CurveOf], metrics: Sequence[str], *, points: int) -> dict[str, dict[str, str]]:
+    """A few points of each, to draw while the rest is read; not kept, and not behind what waits to be read."""
+    return {metric: history_bulk([run.run_id for run in runs], metric, points=points) for metric in metrics}
 
 
 def _parts(runs: Sequence[CurveOf]) -> list[list[CurveOf]]:

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_safe
 
 from apps.core.responses import PROBLEM_JSON, problem
 from apps.experiments.exceptions import TrackerAway
-from apps.experiments.gateway.histories import EMPTY, CurveOf, curves_kept, curves_read, curves_under_way, points_of
+from apps.experiments.gateway.histories import EMPTY, CurveOf, curves_glance, curves_kept, curves_read, points_of
 from apps.experiments.models import Experiment, Run
 from apps.experiments.selectors.charts import CURVES_MOST, runs_chosen, selection_of, unit_of, values_of_columns
 
@@ -40,9 +40,11 @@ def curves(request: HttpRequest) -> HttpResponse:
     points = points_of(len(runs))
     complete = True
     try:
-        if request.GET.get("quick") and not _soon(wanted, metrics, points):
+        if request.GET.get("quick") and not _at_hand(wanted, metrics, points):
             complete, points = False, QUICK_POINTS
-        found = curves_read(wanted, metrics, points=points)
+            found = curves_glance(wanted, metrics, points=points)
+        else:
+            found = curves_read(wanted, metrics, points=points)
     except TrackerAway as error:
         return _away(error)
     head = {
@@ -57,13 +59,12 @@ def curves(request: HttpRequest) -> HttpResponse:
     return _cached(response, tag) if tag and complete else _never(response)
 
 
-def _soon(wanted: Sequence[CurveOf], metrics: Sequence[str], points: int) -> bool:
-    """Whether the whole answer is at hand, or has been asked for already: then no first look is made beside it."""
+def _at_hand(wanted: Sequence[CurveOf], metrics: Sequence[str], points: int) -> bool:
+    """Whether hardly anything is left to read: then nobody needs a first look."""
     ended = [run for run in wanted if run.version]
     if len(wanted) - len(ended) > QUICK_RUNS:
         return False
-    kept = curves_kept(ended, metrics, points=points)
-    return len(kept) == len(ended) * len(metrics) or curves_under_way(ended, metrics, points=points)
+    return len(curves_kept(ended, metrics, points=points)) == len(ended) * len(metrics)
 
 
 def curve_of(run: Run) -> CurveOf:

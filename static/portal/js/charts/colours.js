@@ -86,7 +86,8 @@
     return getComputedStyle(probe).color;
   }
 
-  const colourOf = (one) => token(one.slot ? `--chart-${one.slot}` : "--chart-other");
+  /* A run of "Other" that somebody picked stands out in the colour of text. */
+  const colourOf = (one, picked = false) => token(one.slot ? `--chart-${one.slot}` : picked ? "--sl-text" : "--chart-other");
 
   /* A colour as `token` reads it, with another opacity. */
   function faded(colour, alpha) {

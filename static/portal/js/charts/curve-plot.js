@@ -81,7 +81,7 @@
     lines.forEach((line) => {
       const style = styles.get(line.run.id);
       const quiet = picked.size > 0 && !picked.has(line.run.id);
-      const colour = charts.faded(style.slot || !picked.has(line.run.id) ? charts.colourOf(style) : charts.token("--sl-text"), quiet ? 0.35 : 1);
+      const colour = charts.faded(charts.colourOf(style, picked.has(line.run.id)), quiet ? 0.35 : 1);
       const width = picked.has(line.run.id) ? 2.5 : style.slot ? 1.5 : 1.25;
       if (line.smooth) {
         series.push({ stroke: charts.faded(colour, quiet ? 0.1 : 0.25), width: 1, points: { show: false }, run: line.run });

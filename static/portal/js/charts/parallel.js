@@ -100,7 +100,7 @@
       const style = pageRuns.style(run.id);
       const quiet = selection.picked.size > 0 && !picked;
       const dash = style.dash.length ? style.dash : "solid";
-      const colour = tint && !picked ? tint(run) : charts.colourOf(style);
+      const colour = tint && !picked ? tint(run) : charts.colourOf(style, picked);
       return { color: colour, type: tint && !picked ? "solid" : dash, width: picked ? 3.5 : 1.5, opacity: quiet ? 0.25 : this.drawn.length > 200 ? 0.45 : 0.85 };
     }
 

@@ -182,7 +182,7 @@
       const dim = selection.picked.size > 0 && !picked;
       return {
         symbol: SYMBOLS[style.slot], symbolSize: picked ? size + 5 : size,
-        itemStyle: { color: charts.colourOf(style), opacity: dim ? 0.4 : 0.9, borderColor: charts.token(picked ? "--sl-text" : "--sl-surface"), borderWidth: picked ? 2 : 0.5 },
+        itemStyle: { color: charts.colourOf(style, picked), opacity: dim ? 0.4 : 0.9, borderColor: charts.token(picked ? "--sl-text" : "--sl-surface"), borderWidth: picked ? 2 : 0.5 },
       };
     }
 

@@ -44,10 +44,7 @@
   }
 
   const value = (key, id) => values.get(key)?.get(id) ?? null;
-  const style = (id) => {
-    const own = styles.get(id);
-    return own.slot || !charts.selection.picked.has(id) ? own : charts.runStyle(id);
-  };
+  const style = (id) => styles.get(id);
 
   /* Columns that can be an axis: numbers in at least one run. */
   const numeric = (...kinds) => page.columns.filter((column) => column.numbers > 0 && (!kinds.length || kinds.includes(column.kind)));
