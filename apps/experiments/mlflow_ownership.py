@@ -15,7 +15,7 @@ import aiohttp
 from yarl import URL
 
 from apps.core.proxying import upstream_session
-from apps.experiments.mlflow_rules import TEAM_TAG, V2, V3, Kind, Reference
+from apps.experiments.mlflow_rules import TEAM_TAG, V2, V3, Call, Kind, Reference
 
 REMEMBERED = 100_000
 TEAM_SECONDS = 30
@@ -54,7 +54,7 @@ class Ownership:
     def __init__(self, upstream: str, headers: Callable[[], dict[str, str]]) -> None:
         self._upstream = upstream
         self._headers = headers
-        # Which experiment a thing lies in hardly ever changes; whose an experiment is, may.
+        # Which experiment a thing lies in never changes but for a trace's; whose an experiment is, may.
         self._experiments: OrderedDict[Reference, str] = OrderedDict()
         self._teams: OrderedDict[Reference, tuple[float, str | None]] = OrderedDict()
 
@@ -100,9 +100,14 @@ class Ownership:
             if not token:
                 return
 
-    def forget(self, reference: Reference) -> None:
-        self._teams.pop(reference, None)
-        self._experiments.pop(reference, None)  # a trace can be moved
+    def forget(self, call: Call) -> None:
+        """After a call that may have changed whose a thing is: one renamed, deleted, or a trace that was moved."""
+        if not call.path.startswith((f"{V2}/experiments/", f"{V2}/registered-models/")) and "/traces" not in call.path:
+            return
+        for reference in call.references | call.made:
+            self._teams.pop(reference, None)
+            if reference.kind is Kind.TRACE:
+                self._experiments.pop(reference, None)
 
     async def _team(self, reference: Reference) -> str | None:
         expires, team = self._teams.get(reference, (0.0, None))

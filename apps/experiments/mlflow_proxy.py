@@ -115,9 +115,8 @@ class MlflowProxy:
                 body = json.dumps(data).encode() if data is not None else b""
             scope, receive = _with_body(scope, receive, body, PROTOBUF if rule.spans else "application/json")
         await self._forward(scope, receive, send, request_id)
-        for reference in call.references | call.made if not call.is_read else ():
-            self.ownership.forget(reference)
         if not call.is_read:
+            self.ownership.forget(call)
             self._touched(call.references)
 
     async def _forward(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:

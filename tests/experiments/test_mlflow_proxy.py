@@ -9,10 +9,11 @@ import threading
 import pytest
 import requests
 import uvicorn
+from aiohttp import ClientSession, web
 
 from apps.core import proxying
 from apps.experiments.mlflow_proxy import MlflowProxy
-from tests.core.serving import free_port
+from tests.core.serving import aiohttp_served, asgi_served, free_port
 from tests.experiments.proxy_process import authenticate
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("mlflow")]
@@ -325,3 +326,30 @@ def test_a_server_that_is_away_is_said_with_a_time_to_try_again():
     finally:
         server.should_exit = True
         thread.join(10)
+
+
+async def test_a_training_loop_asks_once_whose_its_run_is():
+    """Every call more at the server would double what a small call takes."""
+    asked = []
+
+    async def answer(request):
+        asked.append(request.path.rpartition("/mlflow/")[2])
+        run = {"info": {"run_id": "r1", "experiment_id": "1"}}
+        return web.json_response({"run": run, "experiment": {"experiment_id": "1", "name": "vision/a"}})
+
+    upstream = web.Application()
+    upstream.router.add_route("*", "/{path:.*}", answer)
+    async with aiohttp_served(upstream) as server:
+        proxy = MlflowProxy(upstream=f"http://{server}", authenticate=authenticate)
+        async with (
+            asgi_served(proxy) as address,
+            ClientSession(headers={"Authorization": "Bearer dana-laptop"}) as client,
+        ):
+            for _ in range(3):
+                for path in ("runs/log-metric", "runs/log-batch", "runs/set-tag"):
+                    url = f"http://{address}/mlflow/api/2.0/mlflow/{path}"
+                    async with client.post(url, json={"run_id": "r1", "key": "loss"}) as response:
+                        assert response.status == 200
+        await proxying.upstream_session_close()
+    assert [path for path in asked if path.endswith("/get")] == ["runs/get", "experiments/get"]
+    assert len(asked) == 2 + 9
