@@ -67,6 +67,10 @@ class Hints:
         if self._pending and (self._task is None or self._task.done()):
             self._task = asyncio.get_running_loop().create_task(self._flush())
 
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.aclose()
+
     async def _flush(self) -> None:
         while self._pending:
             await asyncio.sleep(FLUSH_SECONDS)

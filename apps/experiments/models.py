@@ -38,7 +38,7 @@ class TrackerIndex(models.Model):
         constraints = [models.CheckConstraint(condition=Q(id=1), name="one_tracker_index")]
 
     def __str__(self) -> str:
-        return f"index read {self.read_at or 'never'}"
+        return "index of runs"
 
 
 class Experiment(models.Model):

@@ -213,6 +213,11 @@ MLFLOW_SERVER_SECRET = env.text(
 MLFLOW_SERVER_TOKEN = env.text(
     "MLFLOW_SERVER_TOKEN", default="", help="Bearer token with which the portal calls an MLflow server of your own."
 )
+MLFLOW_WEBHOOK_SECRET = env.text(
+    "MLFLOW_WEBHOOK_SECRET",
+    default="",
+    help="Secret of webhooks that an MLflow server of your own sends to /experiments/hooks/mlflow/.",
+)
 
 # What one stage of a change (a plan or an apply) may take, so that no module stands in the way of the others.
 PLAN_MINUTES = env.integer(
