@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 
+from apps.accounts.models import Team
 from apps.registry.cards import SECTION_LIMIT, SECTIONS
 from apps.registry.models import ModelCard
 
@@ -54,3 +55,61 @@ class CardForm(forms.Form):
 
     def sections(self) -> dict[str, str]:
         return {section.key: self.cleaned_data.get(section.key, "") for section in SECTIONS}
+
+
+NEW = ""
+
+
+class RegisterForm(forms.Form):
+    """`request` says which form it was: pressed twice, it registers once."""
+
+    run = forms.CharField(max_length=32, widget=forms.HiddenInput)
+    request = forms.CharField(max_length=60, widget=forms.HiddenInput(attrs={"autocomplete": "off"}))
+    model = forms.ChoiceField(label="Model", error_messages={"required": "Choose what is registered."})
+    name = forms.ChoiceField(label="Register as", required=False)
+    new_name = forms.CharField(
+        label="Name of the new model",
+        required=False,
+        max_length=100,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false", "autocapitalize": "none"}),
+    )
+    description = forms.CharField(
+        required=False,
+        max_length=5000,
+        help_text="Of the new model, in a sentence. Markdown.",
+        widget=forms.Textarea(attrs={"rows": 3}),
+    )
+
+    def __init__(
+        self, *args: Any, models: list[tuple[str, str]], names: list[str], team: Team | None, **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.prefix_shown = f"{team.slug}." if team else ""
+        self._choices(models, names)
+
+    def _choices(self, models: list[tuple[str, str]], names: list[str]) -> None:
+        model, name = self.fields["model"], self.fields["name"]
+        assert isinstance(model, forms.ChoiceField)
+        assert isinstance(name, forms.ChoiceField)
+        model.choices = models
+        name.choices = [(NEW, "A new model"), *((each, each) for each in names)]
+        self.fields["new_name"].help_text = f"Only for a new model. “{self.prefix_shown}” is put in front."
+
+    def clean(self) -> dict[str, Any]:
+        found = super().clean() or {}
+        if not found.get("name") and not (found.get("new_name") or "").strip() and "new_name" not in self.errors:
+            self.add_error("new_name", "Give the new model a name, or choose one that is there.")
+        return found
+
+    def wanted(self) -> dict[str, Any]:
+        """For `version_register`."""
+        given = self.cleaned_data
+        is_new = not given["name"]
+        rest = given["new_name"].strip().removeprefix(self.prefix_shown)
+        return {
+            "source": given["model"],
+            "name": f"{self.prefix_shown}{rest}" if is_new else given["name"],
+            "is_new": is_new,
+            "request": given["request"],
+            "description": given["description"] if is_new else "",
+        }

@@ -96,6 +96,8 @@ def _moved(model: RegisteredModel, actor: User, alias: str, now: dict[str, int],
     )
     after = {name: at for name, at in now.items() if name != alias}
     aliases_write(model, after if version is None else {**after, alias: version}, moment if version else None)
+    # The next round looks at it anew, also where MLflow's list then says the same as before this move.
+    RegisteredModel.objects.filter(pk=model.pk).update(fingerprint="")
     values: dict[str, Any] = {"before": {"alias": alias, "version": move.from_version}}
     if version is not None:
         values["after"] = {"alias": alias, "version": version}

@@ -42,7 +42,11 @@ OUTSIDE_SHOWN = timedelta(days=7)
 @login_required
 @require_safe
 def model(request: HttpRequest, name: str) -> HttpResponse:
-    row, user = model_find(request, name), person(request)
+    return model_page(request, model_find(request, name))
+
+
+def model_page(request: HttpRequest, row: RegisteredModel) -> HttpResponse:
+    user = person(request)
     may_change = can(user, row)
     moves = moves_of(row)
     deployments = deployments_of([row.name], user)

@@ -8,13 +8,15 @@ from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
+from apps.accounts.models import User
 from apps.core.templatetags.portal_ui import bytes_size
 from apps.core.templatetags.portal_ui import time as time_tag
 from apps.experiments.markdown import markdown_html
-from apps.registry.deployed import deployments_of
+from apps.registry.deployed import Deployment, deployments_of, providers
 from apps.registry.lineage import lineage_of
 from apps.registry.models import ModelVersion, RegisteredModel
 from apps.registry.permissions import can
+from apps.registry.prediction import PredictionForm
 from apps.registry.reading import json_shown
 from apps.registry.selectors import aliases_by_version, freshness, runs_seen, version_numbers
 from apps.registry.signature import signature_stored
@@ -56,6 +58,20 @@ def version_context(request: HttpRequest, model: RegisteredModel, row: ModelVers
         "stages": lineage_of(row, run, deployments),
         "deployments": deployments,
         "may_change": may_change,
+        **_deploying(row, user, deployments),
+    }
+
+
+def _deploying(row: ModelVersion, user: User, deployments: list[Deployment]) -> dict[str, Any]:
+    """A link into the launch form, what would be missing there, and the form of the signature where it can be sent."""
+    url = next((found for provider in providers if (found := provider.deploy_url(row, user))), "")
+    answering = [(each.key, each.title) for each in deployments if each.may_predict]
+    made = {"signature": signature_stored(row.signature), "example": row.example, "deployments": answering}
+    return {
+        "deploy_url": url,
+        "primary": {"label": "Deploy", "url": url, "icon": "rocket"} if url else None,
+        "lacking": [each for provider in providers for each in provider.lacking(row)],
+        "prediction": PredictionForm(**made) if answering else None,
     }
 
 
