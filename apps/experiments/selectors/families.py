@@ -1,0 +1,167 @@
+"""Runs as families: one row for a topmost run and all below it, at the place of the best member under any order.
+
+A family is on the list when any member matches the filter; the row is its topmost run, whether that matches or not.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from django.db.models import Count, Max, Min, Q
+
+from apps.experiments.models import Experiment, Run, RunMetric
+from apps.experiments.selectors.ordering import Leg, Place, Scope, legs_read, place_read, place_write
+from apps.experiments.selectors.runs import HEAVY, RunQuery
+
+BATCH = 150
+MOST_BATCH = 5000
+MOST_CHILDREN = 200
+
+
+@dataclass(frozen=True)
+class Family:
+    """`top` is its row; `children` how many runs below it match, `best` of their main metric."""
+
+    top: Run
+    matches: bool
+    children: int
+    best: float | None
+    metric: str
+
+
+@dataclass(frozen=True)
+class FamilyPage:
+    families: list[Family]
+    next: str | None
+    previous: str | None
+    count: int | None
+
+
+def has_families(query: RunQuery) -> bool:
+    """Whether any experiment in scope has a run with a parent; else the flat list is the same and quicker."""
+    if query.experiment is not None:
+        return query.experiment.has_children
+    rows = Experiment.objects.visible_to(query.user).filter(has_children=True)
+    return (rows if query.team is None else rows.filter(team=query.team)).exists()
+
+
+def families_page(query: RunQuery, *, cursor: str = "", size: int = 100) -> FamilyPage:
+    """One page of families; `count` is of the runs that match, as in the flat list. Raises `CursorInvalid`."""
+    name = f"family:{query.ordering}"
+    place = place_read(cursor, name)
+    reverse = place is not None and place.reverse
+    found, count = _firsts(query, place, size + 1)
+    more, found = len(found) > size, found[:size]
+    if reverse:
+        found.reverse()
+    if not found:
+        return FamilyPage([], None, None, count)
+    has_next, has_previous = (True, more) if reverse else (more, place is not None)
+    return FamilyPage(
+        families_of(query, [family for family, _ in found]),
+        place_write(name, found[-1][1], reverse=False) if has_next else None,
+        place_write(name, found[0][1], reverse=True) if has_previous else None,
+        count,
+    )
+
+
+def _firsts(query: RunQuery, place: Place | None, limit: int) -> tuple[list[tuple[str, Leg]], int | None]:
+    """Families from `place` on, each with the leg it stands at: that of its first member in the whole order.
+
+    1. Walk on by some legs. 2. Of their families, find which leg comes first. 3. Keep those whose first is here; the
+    others are on other pages. 4. Until enough, walk on from the last leg, further each time and past families seen.
+    """
+    reverse = place is not None and place.reverse
+    kept: list[tuple[str, Leg]] = []
+    seen: set[str] = set()
+    count: int | None = None
+    batch = max(BATCH, limit + limit // 2)
+    base = query.scope
+    while len(kept) < limit:
+        rows = base.rows.exclude(family__in=seen) if seen else base.rows
+        scope = Scope(rows, base.experiment_ids, held=base.held)
+        legs, counted = legs_read(scope, query.ordering, place, batch, counted=not seen and count is None)
+        count = counted if count is None else count
+        if not legs:
+            break
+        family_of = dict(Run.objects.filter(pk__in=[leg.run for leg in legs]).values_list("pk", "family"))
+        fresh = {family_of[leg.run] for leg in legs if leg.run in family_of} - seen
+        firsts = _first_members(query, fresh)
+        kept += [(family_of[leg.run], leg) for leg in legs if firsts.get(family_of.get(leg.run, "")) == leg.run]
+        # Backwards, a family met at a later member still has its first to come.
+        seen |= {family for family, _ in kept} if reverse else fresh
+        if len(legs) < batch:
+            break
+        last = legs[-1]
+        place, batch = Place(last.walk, last.value, last.run, reverse), min(batch * 2, MOST_BATCH)
+    return kept[:limit], count
+
+
+def _first_members(query: RunQuery, families: Iterable[str]) -> dict[str, int]:
+    """Family → the matching run that stands first in the order."""
+    rows = query.rows().filter(family__in=list(families))
+    members = dict(rows.values_list("pk", "family"))
+    scope = Scope(Run.objects.filter(pk__in=list(members)), query.experiment_ids, held=True)
+    firsts: dict[str, int] = {}
+    for leg in legs_read(scope, query.ordering, None, len(members) or 1)[0]:
+        firsts.setdefault(members[leg.run], leg.run)
+    return firsts
+
+
+def families_of(query: RunQuery, families: Sequence[str]) -> list[Family]:
+    """Their topmost runs with what is below them, in the order given, in four queries."""
+    rows = Run.objects.visible_to(query.user).filter(run_id__in=families).select_related("experiment", "user")
+    tops = {run.run_id: run for run in rows.defer(*HEAVY)}
+    missing = [family for family in families if family not in tops]
+    if missing:  # The parent was removed for good: any of its children stands for it.
+        orphans = Run.objects.visible_to(query.user).filter(family__in=missing).order_by("family", "-pk")
+        for run in orphans.distinct("family").select_related("experiment", "user").defer(*HEAVY):
+            tops[run.family] = run
+    matching = query.rows().filter(family__in=families)
+    below = dict(
+        matching.exclude(run_id__in=[run.run_id for run in tops.values()])
+        .values_list("family")
+        .annotate(n=Count("pk"))
+        .order_by()
+    )
+    there = set(matching.filter(run_id__in=list(tops)).values_list("run_id", flat=True))
+    best = _best(query, tops, matching) if below else {}
+    return [
+        Family(tops[one], tops[one].run_id in there, below.get(one, 0), best.get(one), _metric(query, tops[one]))
+        for one in families
+        if one in tops
+    ]
+
+
+def _metric(query: RunQuery, top: Run) -> str:
+    return query.ordering.key if query.ordering.kind == "metrics" else top.experiment.main_metric
+
+
+def _best(query: RunQuery, tops: dict[str, Run], matching: object) -> dict[str, float | None]:
+    """The best value of the metric that the order goes by, else of each experiment's main one."""
+    wanted = Q(pk__in=[])
+    for metric in {_metric(query, top) for top in tops.values()}:
+        wanted |= Q(key=metric)
+    rows = RunMetric.objects.filter(wanted, run__in=matching.values("pk"), value__isnull=False)  # type: ignore[attr-defined]
+    summed = rows.values_list("run__family", "key").annotate(most=Max("value"), least=Min("value")).order_by()
+    best: dict[str, float | None] = {}
+    for family, key, most, least in summed:
+        top = tops.get(family)
+        if top is not None and key == _metric(query, top):
+            best[family] = least if _is_lowest(query, top) else most
+    return best
+
+
+def _is_lowest(query: RunQuery, top: Run) -> bool:
+    if query.ordering.kind == "metrics" and query.ordering.key != top.experiment.main_metric:
+        return not query.ordering.descending
+    return top.experiment.main_goal == Experiment.Goal.LOWEST
+
+
+def children_of(query: RunQuery, family: Family) -> list[Run]:
+    """The matching runs below a family's topmost one, in the order of the list, at most 200."""
+    rows = query.rows().filter(family=family.top.family).exclude(pk=family.top.pk)
+    scope = Scope(rows, query.experiment_ids, held=True)
+    legs = legs_read(scope, query.ordering, None, MOST_CHILDREN)[0]
+    found = Run.objects.filter(pk__in=[leg.run for leg in legs]).select_related("experiment", "user").defer(*HEAVY)
+    by_pk = {run.pk: run for run in found}
+    return [by_pk[leg.run] for leg in legs if leg.run in by_pk]

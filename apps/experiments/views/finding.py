@@ -1,0 +1,50 @@
+"""What a request is about: the person, their experiment, and addresses made from its query."""
+
+from typing import Any
+
+from django.http import Http404, HttpRequest, QueryDict
+from django.urls import reverse
+
+from apps.accounts.models import User
+from apps.experiments.models import ID_LENGTH, Experiment
+
+# What the table keeps in its address; the rest is not passed on.
+KEPT = ("filter", "ordering", "archived", "team", "column", "differs", "flat", "open", "group", "metric")
+
+
+def person(request: HttpRequest) -> User:
+    return request.user  # type: ignore[return-value]
+
+
+def experiment_find(request: HttpRequest, experiment_id: str) -> Experiment:
+    """Raises `Http404` for what is not there or not the person's to see."""
+    found = None
+    if 0 < len(experiment_id) <= ID_LENGTH and "\0" not in experiment_id:
+        rows = Experiment.objects.visible_to(person(request)).select_related("team", "owner")
+        found = rows.filter(pk=experiment_id).first()
+    if found is None:
+        raise Http404
+    return found
+
+
+def experiment_asked(request: HttpRequest, given: str) -> Experiment | None:
+    """The experiment a form or an address names by its id, None where it names none."""
+    return experiment_find(request, given) if given else None
+
+
+def table_url(experiment: Experiment | None) -> str:
+    return reverse("experiments:experiment", args=[experiment.pk]) if experiment else reverse("experiments:runs")
+
+
+def query_kept(get: QueryDict, *drop: str, **changes: Any) -> str:
+    """The table's query with some of it changed; None and "" drop a word, a list sets all its values."""
+    query = QueryDict(mutable=True)
+    for name in KEPT:
+        if name not in drop and get.getlist(name):
+            query.setlist(name, get.getlist(name))
+    for name, value in changes.items():
+        if value in (None, "", []):
+            query.pop(name, None)
+        else:
+            query.setlist(name, value if isinstance(value, list) else [str(value)])
+    return query.urlencode()

@@ -1,0 +1,210 @@
+"""What is done from the runs table: columns, baseline, views, notes, and changes of the runs that are selected."""
+
+from typing import Any
+from uuid import UUID
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.forms import Form
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
+
+from apps.accounts.models import Team
+from apps.core.exceptions import InvalidInput, NotAllowed, UserError
+from apps.experiments.forms import BaselineForm, ChosenForm, LayoutForm, SavedViewForm, TagForm
+from apps.experiments.models import Experiment, Run, SavedView
+from apps.experiments.run_forms import NoteForm
+from apps.experiments.selectors.columns import OWN, keys_of
+from apps.experiments.selectors.layout import columns_kept, preference_of
+from apps.experiments.selectors.runs import RunQuery
+from apps.experiments.services.bulk import WHAT_MEMBERS_DO, may_change, runs_archive, runs_restore, runs_tag
+from apps.experiments.services.layouts import baseline_set, layout_save
+from apps.experiments.services.run_notes import run_note_write
+from apps.experiments.services.views import view_delete, view_save
+from apps.experiments.views.finding import experiment_asked, person, query_kept, table_url
+
+KINDS = (("metrics", "Metrics"), ("params", "Parameters"), ("tags", "Tags"))
+
+
+def _back(request: HttpRequest, shown: Experiment | None, *drop: str) -> HttpResponse:
+    """To the table as it was, by the query it had."""
+    try:
+        kept = QueryDict(request.POST.get("kept", "")[:8000].replace("\0", ""))
+    except (UnicodeError, ValueError):
+        kept = QueryDict()
+    return redirect(f"{table_url(shown)}?{query_kept(kept, *drop)}")
+
+
+@login_required
+@require_safe
+def columns(request: HttpRequest) -> HttpResponse:
+    """The choice of columns: a page without JavaScript, with it the content of a dialog."""
+    shown = experiment_asked(request, request.GET.get("experiment", ""))
+    ids = RunQuery(user=person(request), experiment=shown).experiment_ids
+    kept = columns_kept(preference_of(person(request), shown))
+    chosen = {one.key: one for one in kept}
+    groups = [("Of the run", [(key, label) for key, label in OWN.items() if key != "name"])]
+    groups += [(title, [(f"{kind}.{key}", key) for key in keys_of(kind, ids)]) for kind, title in KINDS]
+    context = {
+        "experiment": shown,
+        "kept": query_kept(request.GET),
+        "back_url": f"{table_url(shown)}?{query_kept(request.GET)}",
+        "chosen": [{"key": one.key, "label": OWN.get(one.key, one.column.key), "pinned": one.pinned} for one in kept],
+        "widths": [f"{one.width} {one.key}" for one in kept if one.width],
+        "groups": [
+            (title, [{"key": key, "label": label} for key, label in rows if key not in chosen])
+            for title, rows in groups
+        ],
+    }
+    return render(request, "experiments/columns.html", context)
+
+
+@login_required
+@require_POST
+def layout(request: HttpRequest) -> HttpResponse:
+    form = LayoutForm(request.POST)
+    _must(form)
+    shown = experiment_asked(request, form.cleaned_data["experiment"])
+    keys, pinned, widths = form.layout()
+    if "reset" in request.POST:
+        keys = []
+    layout_save(
+        user=person(request), experiment_id=shown.pk if shown else "", columns=keys, pinned=pinned, widths=widths
+    )
+    if request.headers.get("X-Requested-With") == "fetch":
+        return HttpResponse(status=204)
+    if "up" in request.POST or "down" in request.POST:
+        kept = QueryDict(request.POST.get("kept", "")[:8000].replace("\0", ""))
+        ident = shown.pk if shown else ""
+        return redirect(f"{reverse('experiments:columns')}?{query_kept(kept)}&experiment={ident}")
+    return _back(request, shown, "column")
+
+
+@login_required
+@require_POST
+def baseline(request: HttpRequest) -> HttpResponse:
+    """Pin the run that others are compared with; without one, unpin it."""
+    form = BaselineForm(request.POST)
+    _must(form)
+    shown = experiment_asked(request, form.cleaned_data["experiment"])
+    run_id = form.cleaned_data["run"]
+    if run_id:
+        run_id = _runs(request, [run_id])[0].run_id
+    baseline_set(user=person(request), experiment_id=shown.pk if shown else "", run_id=run_id)
+    return _back(request, shown)
+
+
+@login_required
+@require_POST
+def bulk(request: HttpRequest) -> HttpResponse:
+    """Tag, archive or restore the runs that are selected."""
+    shown = experiment_asked(request, request.POST.get("experiment", ""))
+    action = request.POST.get("action", "")
+    form = TagForm(request.POST) if action == "tag" else ChosenForm(request.POST)
+    if action not in {"tag", "archive", "restore"}:
+        raise InvalidInput("Say what is to be done: tag, archive or restore.")
+    if not form.is_valid():
+        messages.error(request, " ".join(str(one) for found in form.errors.values() for one in found))
+        return _back(request, shown)
+    found = _runs(request, form.cleaned_data["run"])
+    user = person(request)
+    try:
+        if action == "tag":
+            key, value = form.cleaned_data["key"], form.cleaned_data["value"]
+            said = f"{_runs_said(runs_tag(actor=user, runs=found, key=key, value=value))} tagged {key}."
+        elif action == "archive":
+            said = f"{_runs_said(runs_archive(actor=user, runs=found))} archived. They are under Archived."
+        else:
+            said = f"{_runs_said(runs_restore(actor=user, runs=found))} restored."
+    except NotAllowed:
+        raise
+    except UserError as error:
+        messages.error(request, str(error))
+        return _back(request, shown)
+    messages.success(request, said)
+    return _back(request, shown)
+
+
+def _runs_said(count: int) -> str:
+    return f"{count:,} run{' is' if count == 1 else 's are'}"
+
+
+def _runs(request: HttpRequest, run_ids: list[str]) -> list[Run]:
+    """Raises `Http404` where any of them is not there or not the person's to see."""
+    rows = Run.objects.visible_to(person(request)).filter(run_id__in=run_ids).select_related("experiment__team")
+    found = list(rows.defer("haystack"))
+    if len(found) != len(run_ids):
+        raise Http404
+    return found
+
+
+@login_required
+@require_POST
+def note(request: HttpRequest) -> HttpResponse:
+    """A note written in its cell; answered with the cell's text."""
+    run = _runs(request, [request.POST.get("run", "")[:33].replace("\0", "")])[0]
+    user = person(request)
+    if not may_change(user, [run.experiment]):
+        raise NotAllowed(WHAT_MEMBERS_DO)
+    form = NoteForm(request.POST)
+    if not form.is_valid():
+        return HttpResponse(" ".join(form.errors["note"]), status=422, content_type="text/plain; charset=utf-8")
+    run_note_write(run=run, actor=user, before=run.note, note=form.cleaned_data["note"])
+    return HttpResponse(form.cleaned_data["note"], content_type="text/plain; charset=utf-8")
+
+
+@login_required
+@require_POST
+def view_new(request: HttpRequest) -> HttpResponse:
+    form = SavedViewForm(request.POST)
+    shown = experiment_asked(request, request.POST.get("experiment", ""))
+    if not form.is_valid():
+        messages.error(request, " ".join(str(one) for found in form.errors.values() for one in found))
+        return _back(request, shown)
+    given: dict[str, Any] = form.cleaned_data
+    user = person(request)
+    team = Team.objects.visible_to(user).filter(slug=given["team"]).first() if given["team"] else None
+    query = query_kept(QueryDict(given["query"]))
+    try:
+        row = view_save(
+            actor=user, name=given["name"], query=query, experiment=shown, team=team, shared=given["shared"]
+        )
+    except InvalidInput as error:
+        messages.error(request, " ".join(one for found in error.errors.values() for one in found))
+        return _back(request, shown)
+    messages.success(request, f"{row.name} is saved.")
+    return _back(request, shown)
+
+
+@login_required
+@require_safe
+def view_open(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """A view by its own address, which keeps when its query changes."""
+    row = _view(request, pk)
+    shown = experiment_asked(request, row.experiment_id)
+    return redirect(f"{table_url(shown)}?{row.query}")
+
+
+@login_required
+@require_POST
+def view_remove(request: HttpRequest, pk: UUID) -> HttpResponse:
+    row = _view(request, pk)
+    view_delete(actor=person(request), view=row)
+    messages.success(request, f"{row.name} is deleted.")
+    shown = Experiment.objects.visible_to(person(request)).filter(pk=row.experiment_id).first()
+    return _back(request, shown)
+
+
+def _view(request: HttpRequest, pk: UUID) -> SavedView:
+    row = SavedView.objects.visible_to(person(request)).filter(pk=pk).select_related("owner").first()
+    if row is None:
+        raise Http404
+    return row
+
+
+def _must(form: Form) -> None:
+    """Fields that only our own pages fill: what is wrong with them is no message beside one."""
+    if not form.is_valid():
+        raise InvalidInput(errors={name: [str(one) for one in found] for name, found in form.errors.items()})

@@ -1,0 +1,124 @@
+"""What stands around the runs table: its head, menus, filter, the choice of columns."""
+
+from typing import Any
+
+from django.http import HttpRequest, QueryDict
+from django.urls import reverse
+
+from apps.accounts.models import Team
+from apps.core.templatetags.portal_ui import four_digits
+from apps.experiments.filters import FilterInvalid
+from apps.experiments.models import Experiment, TablePreference
+from apps.experiments.selectors.columns import OWN
+from apps.experiments.selectors.emptied import terms_of
+from apps.experiments.selectors.freshness import freshness
+from apps.experiments.selectors.layout import columns_kept
+from apps.experiments.selectors.runs import RunQuery
+from apps.experiments.selectors.saved_views import views_listed
+from apps.experiments.services.bulk import may_change
+from apps.experiments.views.finding import query_kept, table_url
+from apps.experiments.views.table_cells import label_of
+
+EXPORTS = (("csv", "CSV"), ("parquet", "Parquet"))
+
+
+def frame_context(
+    request: HttpRequest, query: RunQuery, shown: Experiment | None, preference: TablePreference
+) -> dict[str, Any]:
+    get = request.GET
+    kept = query_kept(get)
+    ident = shown.pk if shown else ""
+    return {
+        "experiment": shown,
+        "crumbs": crumbs_of(shown),
+        "heading": shown.name.rpartition("/")[2] or shown.name if shown else "All runs",
+        "meta": _meta(shown),
+        "state": {"tone": "neutral", "label": "Archived"} if shown and shown.archived else None,
+        "actions": [{"label": "Charts", "url": _charts_url(shown, kept), "icon": "chart-line"}],
+        "menu": _menu(query, shown),
+        "freshness": freshness(),
+        "table_url": table_url(shown),
+        "charts_url": _charts_url(shown, kept),
+        "compare_url": reverse("experiments:compare"),
+        "complete_url": reverse("experiments:complete"),
+        "fresh_url": f"{reverse('experiments:fresh')}?{kept}&experiment={ident}",
+        "topics": f"experiment:{ident}" if shown else "",
+        "columns_url": f"{reverse('experiments:columns')}?{kept}&experiment={ident}",
+        "kept": kept,
+        "hidden": _hidden(get),
+        "chips": _chips(query, get),
+        "ordering": query.ordering,
+        "archived": query.archived,
+        "differs": get.get("differs", "") not in {"", "0"},
+        "flat": get.get("flat", "") not in {"", "0"},
+        "links": {
+            "archived": f"?{query_kept(get, archived='' if query.archived else '1')}",
+            "differs": f"?{query_kept(get, differs='' if get.get('differs') else '1')}",
+            "flat": f"?{query_kept(get, 'open', flat='' if get.get('flat') else '1')}",
+            "ungroup": f"?{query_kept(get, 'group', 'metric')}",
+        },
+        "exports": [
+            {"label": label, "url": f"{reverse('experiments:export')}?{kept}&experiment={ident}&format={name}"}
+            for name, label in EXPORTS
+        ],
+        "views": views_listed(query.user, shown),
+        "share_teams": [] if shown else Team.objects.filter(members=query.user).order_by("name"),
+        "chosen": [{"key": one.key, "label": label_of(one)} for one in columns_kept(preference)],
+        "own_columns": OWN,
+    }
+
+
+def crumbs_of(shown: Experiment | None) -> list[dict[str, str]]:
+    """Experiments, then each folder of the name."""
+    root = reverse("experiments:list")
+    crumbs = [{"label": "Experiments", "url": root}]
+    path = ""
+    for part in shown.folder.split("/") if shown and shown.folder else []:
+        path = f"{path}/{part}" if path or part == "" else part
+        if part:
+            query = QueryDict(mutable=True)
+            query["folder"] = path
+            crumbs.append({"label": part, "url": f"{root}?{query.urlencode()}"})
+    return crumbs
+
+
+def _meta(shown: Experiment | None) -> list[dict[str, str]]:
+    if shown is None:
+        return []
+    items = [{"label": "Team", "text": shown.team.name if shown.team else "none"}]
+    if shown.owner:
+        items.append({"label": "Owner", "text": shown.owner.display_name})
+    if shown.best_value is not None:
+        items.append({"label": f"Best {shown.main_metric}", "text": four_digits(shown.best_value)})
+    if shown.failed_count:
+        items.append({"text": f"{shown.failed_count:,} failed"})
+    return items
+
+
+def _menu(query: RunQuery, shown: Experiment | None) -> list[dict[str, Any]]:
+    if shown is None or not may_change(query.user, [shown]):
+        return []
+    address = reverse("experiments:archive", args=[shown.pk])
+    if shown.archived:
+        return [{"label": "Restore experiment", "url": address, "method": "post", "hidden": {"restore": "1"}}]
+    return [{"label": "Archive experiment", "url": address, "method": "post"}]
+
+
+def _charts_url(shown: Experiment | None, kept: str) -> str:
+    address = reverse("experiments:experiment-charts", args=[shown.pk]) if shown else reverse("experiments:charts")
+    return f"{address}?{kept}"
+
+
+def _hidden(get: QueryDict) -> list[tuple[str, str]]:
+    """Of the filter's form: everything of the address but the filter itself."""
+    query = QueryDict(query_kept(get, "filter", "open"))
+    return [(name, value) for name in query for value in query.getlist(name)]
+
+
+def _chips(query: RunQuery, get: QueryDict) -> list[dict[str, str]]:
+    """Each term of the filter, to be taken out."""
+    try:
+        terms = terms_of(query) if query.filter.strip() else []
+    except FilterInvalid:
+        return []
+    return [{"label": term.text, "url": f"?{query_kept(get, 'open', filter=term.rest)}"} for term in terms]

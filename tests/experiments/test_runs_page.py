@@ -1,0 +1,440 @@
+"""The runs table as a page: rows, filter, columns, families, groups, views, and what is done with selected runs."""
+
+import csv
+import io
+import json
+import re
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+
+from apps.audit.models import AuditEvent
+from apps.experiments.exceptions import TrackerAway
+from apps.experiments.models import Experiment, Run, SavedView, TablePreference, TrackerIndex
+from tests.cast import Cast, browser, cast_make
+from tests.experiments.factories import experiment_make, run_make
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def cast() -> Cast:
+    return cast_make()
+
+
+@pytest.fixture(autouse=True)
+def index_read(db: None) -> None:
+    now = timezone.now()
+    TrackerIndex.objects.update_or_create(pk=1, defaults={"imported_at": now, "read_at": now})
+
+
+@pytest.fixture
+def study(cast: Cast) -> Experiment:
+    experiment = experiment_make(cast.vision, "vision/digits/cnn", main_metric="auc", run_count=5)
+    for number in range(5):
+        run_make(
+            experiment,
+            name=f"run{number}",
+            run_id=f"{number}" * 32,
+            metrics={"auc": 0.5 + number / 10, "loss": 1.0 - number / 10},
+            params={"lr": f"0.{number + 1}", "optimizer": "adam", "depth": "3" if number % 2 else "5"},
+            tags={"stage": "try"},
+            note="first line\nsecond" if number == 1 else "",
+        )
+    return experiment
+
+
+@pytest.fixture
+def dana(cast: Cast) -> Client:
+    return browser(cast.dana)
+
+
+def names(page: str) -> list[str]:
+    return re.findall(r'aria-label="Select (run\w+|child\w+|top\w*)"', page)
+
+
+def test_doors(cast: Cast, study: Experiment) -> None:
+    url = f"/experiments/{study.pk}/"
+    assert browser(None).get(url).status_code == 302
+    assert browser(cast.mallory).get(url).status_code == 404
+    for user in (cast.dana, cast.mira, cast.ada, cast.pete):
+        assert browser(user).get(url).status_code == 200
+    for word in ("nothere", "x" * 40, "-"):
+        assert browser(cast.dana).get(f"/experiments/{word}/").status_code == 404
+
+
+def test_a_page_shows_runs_newest_first_with_what_differs(dana: Client, study: Experiment) -> None:
+    page = dana.get(f"/experiments/{study.pk}/").content.decode()
+    assert names(page) == ["run4", "run3", "run2", "run1", "run0"]
+    heads = re.findall(r'data-key="([^"]+)"', page)
+    assert heads[:6] == ["name", "status", "note", "started_at", "duration", "metrics.auc"]
+    assert "params.lr" in heads
+    assert "params.optimizer" not in heads
+    assert re.search(r">5</span>\s+runs", page)
+    assert "style=" not in page.split("<main")[1].split("</main")[0]
+
+
+def test_a_page_is_ordered_and_filtered_by_its_address(dana: Client, study: Experiment) -> None:
+    page = dana.get(f"/experiments/{study.pk}/", {"ordering": "metrics.auc", "filter": "params.lr > 0.2"})
+    assert names(page.content.decode()) == ["run2", "run3", "run4"]
+    everywhere = dana.get("/experiments/runs/", {"ordering": "-metrics.loss", "filter": "params.depth = 5"})
+    assert names(everywhere.content.decode()) == ["run0", "run2", "run4"]
+    assert f"/experiments/{study.pk}/" in everywhere.content.decode()
+
+
+def test_a_filter_that_cannot_be_read_shows_where(dana: Client, study: Experiment) -> None:
+    page = dana.get(f"/experiments/{study.pk}/", {"filter": "metrics.auc > 'x' & <b>"})
+    assert page.status_code == 422
+    text = page.content.decode()
+    assert "metrics.auc &gt; &#x27;x&#x27; &amp; &lt;b&gt;\n              ^" in text
+    assert "compared with a number" in text
+    for odd in ("(" * 4000, "metrics.a > 1e999", "name LIKE '%\\'", "😀 = 1"):
+        assert dana.get(f"/experiments/{study.pk}/", {"filter": odd}).status_code in {200, 422}
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "ordering=nonsense", "cursor=made-up", "column=nonsense&column=metrics.", "team=nonsense",
+        "group=nonsense", "open=x&open=y", "ordering=metrics.%ED%A0%80",
+        "archived=1", "differs=1", "flat=1", "filter=duration+%3E+99999999999999999999999999",
+    ],
+)  # fmt: skip
+def test_an_odd_address_is_a_page(dana: Client, study: Experiment, query: str) -> None:
+    assert dana.get(f"/experiments/{study.pk}/?{query}").status_code == 200
+    assert dana.get(f"/experiments/runs/?{query}").status_code == 200
+
+
+def test_an_empty_list_names_the_term_that_emptied_it(dana: Client, study: Experiment) -> None:
+    page = dana.get(f"/experiments/{study.pk}/", {"filter": "params.optimizer = 'adam' AND metrics.auc > 7"})
+    assert "Remove metrics.auc &gt; 7" in page.content.decode()
+    assert "params.optimizer+%3D+%27adam%27" in page.content.decode()
+
+
+def test_only_what_differs(dana: Client, study: Experiment) -> None:
+    heads = re.findall(r'data-key="([^"]+)"', dana.get(f"/experiments/{study.pk}/?differs=1").content.decode())
+    assert {"params.lr", "params.depth", "metrics.auc", "metrics.loss"} <= set(heads)
+    assert not {"params.optimizer", "tags.stage"} & set(heads)
+
+
+def test_columns_are_kept_for_one_person(cast: Cast, dana: Client, study: Experiment) -> None:
+    layout = {
+        "experiment": study.pk,
+        "column": ["params.lr", "metrics.loss", "nonsense", "metrics.\ud7ff", "user"],
+        "pinned": ["metrics.loss"],
+        "width": ["120 params.lr", "9999 user", "x user", "80 unknown"],
+        "kept": "filter=adam&evil=1",
+    }
+    answer = dana.post("/experiments/columns/keep/", layout)
+    assert answer.status_code == 302
+    assert answer["Location"] == f"/experiments/{study.pk}/?filter=adam"
+    page = dana.get(f"/experiments/{study.pk}/").content.decode()
+    assert re.findall(r'data-key="([^"]+)"', page) == [
+        "name", "metrics.loss", "params.lr", "metrics.\ud7ff", "user", "started_at",
+    ]  # fmt: skip
+    assert 'data-width="120"' in page
+    other = browser(cast.mira).get(f"/experiments/{study.pk}/").content.decode()
+    assert 'data-key="status"' in other
+    assert "Let Slipway choose" in dana.get("/experiments/columns/", {"experiment": study.pk}).content.decode()
+    moved = dana.post("/experiments/columns/keep/", {**layout, "width": [], "up": "metrics.loss"})
+    assert moved["Location"].startswith("/experiments/columns/?filter=adam")
+    kept = TablePreference.objects.get(user=cast.dana, experiment_id=study.pk).columns
+    assert [item["key"] for item in kept][:2] == ["metrics.loss", "params.lr"]
+    dana.post("/experiments/columns/keep/", {**layout, "reset": "1"})
+    assert 'data-key="status"' in dana.get(f"/experiments/{study.pk}/").content.decode()
+    assert browser(cast.mallory).post("/experiments/columns/keep/", layout).status_code == 404
+
+
+def test_a_baseline_is_pinned_and_others_say_their_distance(cast: Cast, dana: Client, study: Experiment) -> None:
+    answer = dana.post("/experiments/baseline/", {"experiment": study.pk, "run": "1" * 32})
+    assert answer.status_code == 302
+    page = dana.get(f"/experiments/{study.pk}/").content.decode()
+    assert "run-baseline" in page
+    assert '<span class="run-delta">+0.3</span>' in page
+    assert '<span class="run-delta">−0.1</span>' in page
+    dana.post("/experiments/baseline/", {"experiment": study.pk})
+    assert "run-baseline" not in dana.get(f"/experiments/{study.pk}/").content.decode()
+    other = run_make(experiment_make(cast.pricing))
+    assert dana.post("/experiments/baseline/", {"run": other.run_id}).status_code == 404
+
+
+def test_families_fold_at_the_place_of_their_best(dana: Client, cast: Cast) -> None:
+    tree = experiment_make(cast.vision, "tree", main_metric="auc", has_children=True)
+    for name, best in (("topa", 0.3), ("topb", 0.9), ("topc", 0.5)):
+        top = run_make(tree, name=name, metrics={"auc": 0.1})
+        for number in range(3):
+            run_make(
+                tree,
+                name=f"child{name[-1]}{number}",
+                parent_run_id=top.run_id,
+                metrics={"auc": best - number / 10},
+                params={"n": str(number)},
+            )
+    single = run_make(tree, name="topd", metrics={"auc": 0.6})
+    url = f"/experiments/{tree.pk}/"
+    page = dana.get(url, {"ordering": "-metrics.auc"}).content.decode()
+    assert names(page) == ["topb", "topd", "topc", "topa"]
+    assert "3 runs, best 0.9" in page
+    assert re.search(r">13</span>\s+runs", page)
+    filtered = dana.get(url, {"ordering": "metrics.auc", "filter": "params.n = 1"}).content.decode()
+    assert names(filtered) == ["topa", "topc", "topb"]
+    assert "run-dim" in filtered
+    assert single.name not in filtered
+    top = Run.objects.get(name="topb")
+    opened = dana.get(url, {"ordering": "-metrics.auc", "open": top.run_id}).content.decode()
+    assert names(opened) == ["topb", "childb0", "childb1", "childb2", "topd", "topc", "topa"]
+    flat = dana.get(url, {"ordering": "-metrics.auc", "flat": "1"}).content.decode()
+    assert len(names(flat)) == 13
+
+
+@pytest.mark.parametrize("ordering", ["-metrics.auc", "metrics.auc", "-started_at", "params.n", "name"])
+@pytest.mark.parametrize("text", ["", "metrics.auc > 0.15 OR params.n = 2"])
+def test_families_are_paged_both_ways(cast: Cast, ordering: str, text: str) -> None:
+    from apps.experiments.selectors.families import families_page
+    from apps.experiments.selectors.runs import run_query
+
+    tree = experiment_make(cast.vision, "tree", has_children=True)
+    for number in range(9):
+        top = run_make(tree, name=f"top{number}", metrics={"auc": number / 10} if number % 2 else {})
+        for child in range(number % 4):
+            value = {"auc": (number * 7 + child * 3) % 10 / 10}
+            run_make(tree, name=f"c{number}{child}", parent_run_id=top.run_id, metrics=value, params={"n": str(child)})
+    query = run_query(cast.dana, {"ordering": ordering, "filter": text}, tree)
+    everything = [one.top.run_id for one in families_page(query, size=50).families]
+    order: list[str] = []
+    for run in query.page(size=100).rows:
+        if run.family not in order:
+            order.append(run.family)
+    assert everything == order
+    pages, page = [], families_page(query, size=2)
+    while True:
+        pages.append([one.top.run_id for one in page.families])
+        if page.next is None:
+            break
+        page = families_page(query, cursor=page.next, size=2)
+    assert [one for shown in pages for one in shown] == everything
+    back = [pages[-1]]
+    while page.previous:
+        page = families_page(query, cursor=page.previous, size=2)
+        back.insert(0, [one.top.run_id for one in page.families])
+    assert back == pages
+
+
+def test_groups_count_and_sum_up(dana: Client, study: Experiment) -> None:
+    run_make(study, name="bare", metrics={"auc": 0.2})
+    page = dana.get(f"/experiments/{study.pk}/", {"group": "params.depth", "metric": ["auc", "loss"]}).content.decode()
+    rows = re.findall(r"<tr>.*?</tr>", page.split("<tbody>")[1], re.S)
+    plain = [re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", row)).strip() for row in rows]
+    assert plain == ["5 3 0.7 0.5 0.9 0.8 0.6 1", "3 2 0.7 0.6 0.8 0.8 0.7 0.9", "Not set 1 0.2 0.2 0.2 – – –"]
+    assert "filter=params.depth+%3D+%275%27" in page
+    assert "params.depth+IS+NULL" in page
+
+
+def test_views_are_saved_shared_and_opened_by_address(cast: Cast, dana: Client, study: Experiment) -> None:
+    given = {"name": "Best", "query": "filter=adam&ordering=-metrics.auc&evil=1", "experiment": study.pk}
+    dana.post("/experiments/views/", given)
+    dana.post("/experiments/views/", given)
+    view = SavedView.objects.get()
+    assert view.query == "filter=adam&ordering=-metrics.auc"
+    opened = dana.get(f"/experiments/views/{view.pk}/")
+    assert opened["Location"] == f"/experiments/{study.pk}/?filter=adam&ordering=-metrics.auc"
+    assert browser(cast.mira).get(f"/experiments/views/{view.pk}/").status_code == 404
+    dana.post("/experiments/views/", {**given, "name": "Shared", "shared": "on"})
+    shared = SavedView.objects.get(name="Shared")
+    assert browser(cast.mira).get(f"/experiments/views/{shared.pk}/").status_code == 302
+    assert browser(cast.mallory).get(f"/experiments/views/{shared.pk}/").status_code == 404
+    assert browser(cast.mira).post(f"/experiments/views/{shared.pk}/delete/").status_code == 403
+    assert "Shared" in browser(cast.mira).get(f"/experiments/{study.pk}/").content.decode()
+    assert dana.post(f"/experiments/views/{shared.pk}/delete/").status_code == 302
+    assert AuditEvent.objects.filter(action__startswith="experiments:view:").count() == 2
+    for odd in ({"name": ""}, {"name": "x" * 99}, {"query": "x" * 5000}):
+        assert dana.post("/experiments/views/", {**given, "name": "odd", **odd}).status_code == 302
+    assert SavedView.objects.count() == 1
+
+
+def test_a_view_over_all_experiments_is_shared_with_a_team_of_ones_own(cast: Cast, dana: Client) -> None:
+    dana.post("/experiments/views/", {"name": "mine", "query": "", "shared": "on", "team": "pricing"})
+    dana.post("/experiments/views/", {"name": "none", "query": "", "shared": "on"})
+    assert not SavedView.objects.exists()
+    dana.post("/experiments/views/", {"name": "ours", "query": "", "shared": "on", "team": "vision"})
+    assert SavedView.objects.get().team == cast.vision
+
+
+class Calls:
+    """Stands where MLflow is called, and writes down what was asked."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.made: list[tuple[str, dict[str, Any]]] = []
+        self.touched: list[str] = []
+        self.away_after = 99
+        monkeypatch.setattr("apps.experiments.services.bulk.call", self.call)
+        monkeypatch.setattr("apps.experiments.services.bulk.runs_touch", self.touched.extend)
+        monkeypatch.setattr("apps.experiments.services.bulk.experiment_touch", self.touched.append)
+
+    def call(self, method: str, path: str, json: dict[str, Any]) -> dict[str, Any]:
+        if len(self.made) >= self.away_after:
+            raise TrackerAway
+        self.made.append((path, json))
+        return {}
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> Calls:
+    return Calls(monkeypatch)
+
+
+def test_selected_runs_are_tagged_archived_and_restored(
+    cast: Cast, dana: Client, study: Experiment, calls: Calls
+) -> None:
+    run = ["1" * 32, "2" * 32]
+    answer = dana.post(
+        "/experiments/bulk/", {"action": "tag", "run": run, "key": "good", "value": "yes", "kept": "filter=a"}
+    )
+    assert answer["Location"] == "/experiments/runs/?filter=a"
+    assert (
+        calls.made == [("runs/set-tag", {"run_id": one, "key": "good", "value": "yes"}) for one in reversed(run)]
+        or [one[1]["run_id"] for one in calls.made] == run
+    )
+    dana.post("/experiments/bulk/", {"action": "archive", "run": run, "experiment": study.pk})
+    Run.objects.filter(run_id=run[0]).update(archived=True)
+    dana.post("/experiments/bulk/", {"action": "restore", "run": run})
+    assert [path for path, _ in calls.made[2:]] == ["runs/delete", "runs/delete", "runs/restore"]
+    assert len(calls.touched) == 5
+    actions = [event.action for event in AuditEvent.objects.order_by("pk") if event.action.startswith("experiments:")]
+    assert sorted(actions) == ["experiments:run:archived", "experiments:run:restored", "experiments:run:tagged"]
+
+
+def test_who_may_not_change_runs(cast: Cast, study: Experiment, calls: Calls) -> None:
+    body = {"action": "archive", "run": ["1" * 32]}
+    assert browser(cast.ada).post("/experiments/bulk/", body).status_code == 403
+    assert browser(cast.pete).post("/experiments/bulk/", body).status_code == 403
+    assert browser(cast.mallory).post("/experiments/bulk/", body).status_code == 404
+    assert browser(cast.ada).post("/experiments/notes/", {"run": "1" * 32, "note": "x"}).status_code == 403
+    assert browser(cast.mallory).post("/experiments/notes/", {"run": "1" * 32, "note": "x"}).status_code == 404
+    assert browser(cast.ada).post(f"/experiments/{study.pk}/archive/").status_code == 403
+    assert browser(cast.mallory).post(f"/experiments/{study.pk}/archive/").status_code == 404
+    assert (
+        browser(cast.ada).post(f"/experiments/{study.pk}/main-metric/", {"metric": "x", "goal": "max"}).status_code
+        == 403
+    )
+    assert not calls.made
+    assert 'value="archive"' not in browser(cast.ada).get(f"/experiments/{study.pk}/").content.decode()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"action": "tag", "run": ["1" * 32], "key": "mlflow.user"},
+        {"action": "tag", "run": ["1" * 32], "key": ""},
+        {"action": "archive"},
+        {"action": "archive", "run": ["-"]},
+        {"action": "archive", "run": [f"{n:032}" for n in range(201)]},
+    ],
+)
+def test_what_cannot_be_done_is_said(dana: Client, study: Experiment, calls: Calls, body: dict[str, Any]) -> None:
+    assert dana.post("/experiments/bulk/", body).status_code == 302
+    assert not calls.made
+    assert "notice-bad" in dana.get(f"/experiments/{study.pk}/").content.decode()
+
+
+def test_what_was_done_before_mlflow_went_away_is_told(dana: Client, study: Experiment, calls: Calls) -> None:
+    calls.away_after = 1
+    answer = dana.post("/experiments/bulk/", {"action": "archive", "run": ["1" * 32, "2" * 32]}, follow=True)
+    assert "does not answer just now" in answer.content.decode()
+    event = AuditEvent.objects.get(action="experiments:run:archived")
+    assert event.after["runs"] == calls.touched == [calls.made[0][1]["run_id"]]
+
+
+def test_an_experiment_is_archived_and_restored(dana: Client, study: Experiment, calls: Calls) -> None:
+    dana.post(f"/experiments/{study.pk}/archive/")
+    dana.post(f"/experiments/{study.pk}/archive/", {"restore": "1"})
+    assert [path for path, _ in calls.made] == ["experiments/delete", "experiments/restore"]
+    assert study.pk in calls.touched
+
+
+def test_the_main_metric_is_chosen(dana: Client, study: Experiment) -> None:
+    dana.post(f"/experiments/{study.pk}/main-metric/", {"metric": "loss", "goal": "min"})
+    study.refresh_from_db()
+    assert (study.main_metric, study.main_goal, study.main_metric_chosen) == ("loss", "min", True)
+    assert study.best_value == pytest.approx(0.6)
+
+
+def test_new_runs_are_announced_not_put_in(dana: Client, study: Experiment) -> None:
+    newest = Run.objects.order_by("-pk")[0].pk
+    run_make(study, name="late")
+    page = dana.get("/experiments/runs-new/", {"experiment": study.pk, "since": newest}).content.decode()
+    assert ">1</span>&nbsp;new run&nbsp;" in page
+    for since in ("", "x", "9" * 30, "-1"):
+        assert (
+            "new run"
+            not in dana.get("/experiments/runs-new/", {"experiment": study.pk, "since": since}).content.decode()
+        )
+
+
+def test_completion_offers_what_the_person_may_see(cast: Cast, dana: Client, study: Experiment) -> None:
+    run_make(experiment_make(cast.pricing), params={"lrsecret": "hidden"}, metrics={"aucsecret": 1.0})
+
+    def offered(text: str, caret: int | None = None, **more: str) -> list[str]:
+        query = {"text": text, "caret": str(len(text) if caret is None else caret), **more}
+        found = dana.get("/experiments/complete/", query)
+        assert found.status_code == 200
+        return [one["text"] for one in json.loads(found.content)["options"]]
+
+    assert offered("metrics.a") == ["metrics.auc"]
+    assert "params.lr" in offered("metrics.auc > 1 AND lr")
+    assert "lrsecret" not in str(offered("params.lr"))
+    assert offered("params.lrsecret = ") == []
+    assert offered("params.optimizer = ") == ["'adam'"]
+    assert offered("params.optimizer = 'a") == ["'adam'"]
+    assert offered("status = fin") == ["'FINISHED'"]
+    assert "last 7 days" in offered("start_time > ")
+    assert offered("metrics.auc ")[0] == "= "
+    assert offered("experiment = 'vis") == ["'vision/digits/cnn'"]
+    assert offered("du")[:1] == ["duration"]
+    assert offered("metrics.auc > 1", caret=9) == ["metrics.auc"]
+    assert offered("params.lr = ", experiment=study.pk) == ["'0.1'", "'0.2'", "'0.3'", "'0.4'", "'0.5'"]
+    for odd in ("'", "`", "metrics.`a", "(" * 50, "%", "params.\\ = "):
+        offered(odd)
+    assert dana.get("/experiments/complete/", {"experiment": "nothere"}).status_code == 404
+
+
+def test_exports_hold_every_run_of_the_query(cast: Cast, dana: Client, study: Experiment) -> None:
+    run_make(study, name="=cmd()", metrics={"auc": float("nan")}, params={"lr": "-0.5"})
+    answer = dana.get("/experiments/export/", {"experiment": study.pk, "ordering": "metrics.auc", "format": "csv"})
+    text = b"".join(answer.streaming_content).decode()
+    lines = list(csv.reader(io.StringIO(text)))
+    assert lines[0][:4] == ["run_id", "name", "status", "experiment"]
+    assert "metrics.auc" in lines[0]
+    assert len(lines) == 7
+    assert "'=cmd()" in lines[6]
+    assert "NaN" in lines[6]
+    assert "-0.5" in lines[6]
+    answer = dana.get(
+        "/experiments/export/", {"experiment": study.pk, "format": "parquet", "filter": "metrics.auc > 0.6"}
+    )
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(io.BytesIO(b"".join(answer.streaming_content)))
+    assert table.num_rows == 3
+    assert sorted(table.column("metrics.auc").to_pylist()) == pytest.approx([0.7, 0.8, 0.9])
+    assert dana.get("/experiments/export/", {"format": "xls"}).status_code == 400
+    assert dana.get("/experiments/export/", {"filter": "("}).status_code == 400
+    assert browser(cast.mallory).get("/experiments/export/", {"experiment": study.pk}).status_code == 404
+
+
+def test_hostile_names_stay_text(cast: Cast, dana: Client) -> None:
+    study = experiment_make(cast.vision, "<img src=x>/<script>alert(1)</script>")
+    run_make(
+        study, name="<script>x</script>", params={"<b>": "<i>" * 2000}, metrics={"<u>": 1.0}, note="<svg onload=1>"
+    )
+    for url in (
+        f"/experiments/{study.pk}/",
+        f"/experiments/{study.pk}/?differs=1",
+        "/experiments/runs/",
+        "/experiments/",
+    ):
+        page = dana.get(url).content.decode()
+        for markup in ("<script>x", "<script>alert", "<i>", "<u>", "<b>", "<svg onload", "<img src=x"):
+            assert markup not in page
