@@ -20,6 +20,7 @@ app.conf.beat_schedule = {
     "look-at-clouds": {"task": "apps.environments.tasks.clouds_look", "schedule": 60.0},
     "wake-rollouts": {"task": "apps.environments.tasks.rollouts_wake", "schedule": 10.0},
     "index-runs": {"task": "apps.experiments.tasks.index_work", "schedule": 5.0},
+    "keep-curves": {"task": "apps.experiments.tasks.curves_keep", "schedule": 15.0},
     "count-use-of-runs": {"task": "apps.experiments.tasks.uses_count", "schedule": 60.0},
     "heartbeat": {"task": "apps.core.tasks.worker_heartbeat", "schedule": 10.0},
     "meter": {"task": "apps.metering.tasks.reconcile", "schedule": 60.0},

@@ -3,6 +3,7 @@
 from celery import shared_task
 
 from apps.core.queue import enqueue
+from apps.experiments.services.curve_keeping import curves_keep
 from apps.experiments.services.indexing.working import index_turn
 from apps.experiments.services.using import uses_count
 
@@ -20,3 +21,9 @@ def index_work() -> None:
 def uses_count_now() -> None:
     """What runs used of their environments, as far as it was metered."""
     uses_count()
+
+
+@shared_task(name="apps.experiments.tasks.curves_keep", expires=12)
+def curves_keep_now() -> None:
+    """Curves of what has just ended, for whoever opens its charts next."""
+    curves_keep()

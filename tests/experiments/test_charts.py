@@ -4,17 +4,20 @@ import json
 import math
 import secrets
 from dataclasses import dataclass
+from datetime import timedelta
 
 import pytest
 from django.core.cache import cache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from apps.experiments.gateway import histories
-from apps.experiments.gateway.histories import CurveOf, curves_read, history_bulk, points_of
-from apps.experiments.models import Experiment, Run
+from apps.experiments.gateway.histories import CurveOf, curves_kept, curves_read, history_bulk, points_of
+from apps.experiments.models import Experiment, Run, RunMetric
 from apps.experiments.selectors.charts import columns_of, unit_of, values_of_columns
+from apps.experiments.services.curve_keeping import curves_keep
 from tests.cast import Cast, browser, cast_make
 from tests.experiments.conftest import Server
 from tests.experiments.factories import experiment_make, run_make
@@ -151,6 +154,33 @@ def test_ended_runs_are_asked_of_mlflow_once_and_again_when_they_changed(cast, s
     Run.objects.filter(pk=run.pk).update(fingerprint="changed")
     _curve(cast, run)
     assert len(asked) == 2
+
+
+def test_a_curve_that_was_read_whole_serves_charts_of_many_runs_too(tracker):
+    run = CurveOf(tracker.run(300), "v1")
+    curves_read([run], ["loss"], points=2500)
+    assert list(curves_kept([run], ["loss"], points=500)) == [("loss", run.run_id)]
+    sampled = CurveOf(run.run_id, "v2")
+    curves_read([sampled], ["loss"], points=250)
+    assert curves_kept([sampled], ["loss"], points=500) == {}
+    assert len(curves_kept([sampled], ["loss"], points=250)) == 1
+
+
+def test_curves_of_what_has_just_ended_are_read_before_anybody_looks(cast, study, tracker):
+    now = timezone.now()
+    ended = run_make(study, run_id=tracker.run(3), metrics={"loss": 0.3}, started_at=now - timedelta(seconds=60))
+    long_ago = run_make(study, run_id=tracker.run(3), metrics={"loss": 0.3})
+    running = run_make(study, run_id=tracker.run(3), metrics={"loss": 0.3}, started_at=now, seconds=None)
+    RunMetric.objects.update(step=2)
+    assert curves_keep() == 1
+    curves = [CurveOf(run.run_id, run.fingerprint) for run in (ended, long_ago, running)]
+    assert list(curves_kept(curves, ["loss"], points=1250)) == [("loss", ended.run_id)]
+
+
+def test_what_has_just_ended_waits_while_mlflow_is_away(cast, study, away):
+    run_make(study, metrics={"loss": 0.3}, started_at=timezone.now() - timedelta(seconds=60))
+    RunMetric.objects.update(step=2)
+    assert curves_keep() == 1
 
 
 def test_a_running_run_is_asked_for_every_time_and_kept_nowhere(cast, study, tracker, monkeypatch):

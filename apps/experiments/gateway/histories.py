@@ -13,6 +13,7 @@ import json
 import logging
 import math
 import threading
+import zlib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ log = logging.getLogger(__name__)
 POINTS_MOST = 2500  # MLflow's own limit of a run
 ANSWER_POINTS = 25_000  # about what one answer should hold: MLflow needs 35 ms for a thousand
 KEPT_SECONDS = 12 * 3600
+WHOLE = 0  # in place of a number of points: nothing was left out
+SAMPLED = '"sampled":true}'
 PARALLEL = 2  # MLflow's own process does one thing at a time
 INFINITE = 1.797e308  # MLflow stores an infinity as the largest double
 EMPTY = json.dumps({"steps": [], "values": [], "from": 0, "times": [], "odd": {}, "sampled": False})
@@ -51,10 +54,16 @@ def points_of(runs: int) -> int:
 
 
 def curves_kept(runs: Sequence[CurveOf], metrics: Iterable[str], *, points: int) -> dict[tuple[str, str], str]:
-    """Those already known, by (metric, run id)."""
-    names = {_cache_key(run, metric, points): (metric, run.run_id) for metric in metrics for run in runs if run.version}
-    found: dict[str, str] = cache.get_many(list(names)) if names else {}
-    return {names[key]: text for key, text in found.items()}
+    """Those already known, by (metric, run id). One that was read whole serves a chart of any number of points."""
+    names = {
+        _cache_key(run, metric, kept): (metric, run.run_id)
+        for metric in metrics
+        for run in runs
+        if run.version
+        for kept in (points, WHOLE)
+    }
+    found: dict[str, bytes] = cache.get_many(list(names)) if names else {}
+    return {names[key]: zlib.decompress(packed).decode() for key, packed in found.items()}
 
 
 def curves_read(runs: Sequence[CurveOf], metrics: Sequence[str], *, points: int) -> dict[str, dict[str, str]]:
@@ -108,9 +117,11 @@ def _begin(runs: Sequence[CurveOf], metric: str, points: int) -> "Future[dict[st
 
 def _read_and_keep(runs: Sequence[CurveOf], metric: str, points: int) -> dict[str, str]:
     found = history_bulk([run.run_id for run in runs], metric, points=points)
-    keep = {_cache_key(run, metric, points): found[run.run_id] for run in runs if run.version and run.run_id in found}
-    for key, text in keep.items():
-        cache.set(key, text, KEPT_SECONDS)
+    for run in runs:
+        if run.version and run.run_id in found:
+            text = found[run.run_id]
+            kept = points if text.endswith(SAMPLED) else WHOLE
+            cache.set(_cache_key(run, metric, kept), zlib.compress(text.encode(), 1), KEPT_SECONDS)
     return found
 
 

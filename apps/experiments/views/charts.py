@@ -61,7 +61,7 @@ def charts(request: HttpRequest, experiment_id: str = "") -> HttpResponse:
             "charts": path,
             "table": _table_url(experiment, ""),
             "filter": request.GET.get("filter", ""),
-            "compare": "/experiments/compare/",
+            "compare": reverse("experiments:compare"),
             "runs": len(selection.runs),
         },
     }

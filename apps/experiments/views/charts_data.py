@@ -7,6 +7,7 @@ from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from apps.core.responses import PROBLEM_JSON, problem
@@ -84,7 +85,7 @@ def run_said(run: Run) -> dict[str, Any]:
 
 
 def run_url(run_id: str) -> str:
-    return f"/experiments/runs/{run_id}/"
+    return reverse("experiments:run", args=[run_id])
 
 
 def _joined(head: dict[str, Any], metrics: Sequence[str], found: dict[str, dict[str, str]]) -> str:
