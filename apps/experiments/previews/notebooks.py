@@ -51,6 +51,7 @@ def notebook_cells(raw: bytes) -> tuple[list[Cell], str]:
     cells = _cells(raw)
     frames = [FRAMES]
     shown = [_cell(cell, number, frames) for number, cell in enumerate(cells[:CELLS])]
+    shown = [cell for cell in shown if cell.source or cell.html or cell.outputs]
     note = f"The first {CELLS} of {len(cells)} cells" if len(cells) > CELLS else ""
     return shown, note
 

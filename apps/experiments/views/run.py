@@ -31,6 +31,7 @@ def run(request: HttpRequest, run_id: str) -> HttpResponse:
     page = run_page(request, run_id)
     detail = page.detail
     params = list(detail.params.items())
+    tags = sorted(detail.shown_tags.items())
     shown_all = request.GET.get("params") == "all"
     context = {
         **page.frame("run"),
@@ -42,7 +43,8 @@ def run(request: HttpRequest, run_id: str) -> HttpResponse:
         "metrics_total": len(detail.own_metrics),
         "system": detail.system_metrics[:METRICS_SHOWN],
         "system_total": len(detail.system_metrics),
-        "user_tags": sorted(detail.shown_tags.items()),
+        "user_tags": [pair for pair in tags if not pair[0].startswith("slipway.")],
+        "slipway_tags": [pair for pair in tags if pair[0].startswith("slipway.")],
         "note_html": markdown_html(detail.note) if detail.note else "",
         "note_form": NoteForm(initial={"note": detail.note}),
         "models": _models(page),
@@ -100,7 +102,8 @@ def metrics(request: HttpRequest, run_id: str) -> HttpResponse:
     found, search = _metrics_found(request, page)
     paginator = Paginator(found, METRICS_PAGE)
     shown = paginator.get_page(request.GET.get("page"))
-    offered = [metric.key for metric in found[:CURVES_OFFERED]]
+    # Of very many, those that the table shows just now can be drawn.
+    offered = [metric.key for metric in (found if len(found) <= CURVES_OFFERED else shown)]
     context = {
         **page.frame("run-metrics"),
         "shown": shown,

@@ -103,7 +103,9 @@ class RunPage:
     def _head(self) -> dict[str, Any]:
         experiment, detail = self.experiment, self.detail
         experiment_url = f"{EXPERIMENTS}{experiment.pk}/"
-        meta: list[dict[str, Any]] = [{"text": detail.user_name or "nobody named", "icon": "user"}]
+        meta: list[dict[str, Any]] = []
+        if who := self.run.user.display_name if self.run.user else detail.user_name:
+            meta.append({"text": who, "icon": "user"})
         if experiment.team:
             meta.append(
                 {

@@ -11,9 +11,9 @@ from apps.experiments.gateway.run_detail import moment
 from apps.experiments.lineage import Standing
 from apps.experiments.markdown import link_is_safe
 from apps.experiments.models import Run
+from apps.experiments.usage import use_of_run
 from apps.experiments.views.run_finding import RunPage
 
-GB = 1024**3
 TRACE_STATES = {"OK": ("Done", "good"), "ERROR": ("Failed", "bad"), "IN_PROGRESS": ("Running", "busy")}
 
 
@@ -56,15 +56,15 @@ def _code_note(tags: dict[str, str], *, dirty: bool) -> Any:
 
 def use_facts(run: Run) -> list[dict[str, Any]]:
     """What the run used of its environment, shared with runs that overlapped; empty where that is not known."""
-    if run.core_seconds is None and run.memory_byte_seconds is None:
+    use = use_of_run(run)
+    if use is None:
         return []
-    hours = (run.memory_byte_seconds or 0) / GB / 3600
     facts = [
-        {"label": "Processor", "value": f"{duration(run.core_seconds or 0)} of a core"},
-        {"label": "Memory", "value": f"{four_digits(hours)} GB hours"},
+        {"label": "Processor", "value": f"{duration(use.core_seconds)} of a core"},
+        {"label": "Memory", "value": f"{four_digits(use.memory_gib_hours)} GB hours"},
     ]
-    if run.gpu_seconds:
-        facts.append({"label": "GPU", "value": f"{duration(run.gpu_seconds)} of a GPU"})
+    if use.gpu_seconds:
+        facts.append({"label": "GPU", "value": f"{duration(use.gpu_seconds)} of a GPU"})
     return facts
 
 

@@ -40,8 +40,10 @@ def recreate(request: HttpRequest, run_id: str) -> HttpResponse:
             _show(form, error)
         else:
             return redirect("environments:detail", pk=environment.pk)
+    frame = page.frame("run-recreate")
+    frame["head"]["primary"] = None
     context = {
-        **page.frame("run"),
+        **frame,
         "recreation": found,
         "form": form,
         "launch_url": reverse("environments:launch_module", args=[found.version.module.slug]) if found.version else "",

@@ -108,6 +108,7 @@
       if (drawn) place.append(drawn);
     });
   };
-  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", swatches);
-  else swatches();
+  /* The charts' script comes after this one; both are there before this event. */
+  if (document.readyState === "complete") swatches();
+  else document.addEventListener("DOMContentLoaded", swatches);
 })();
