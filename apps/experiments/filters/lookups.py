@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db.models import BooleanField, CharField, F, Func, Lookup, TextField
+from django.db.models import BooleanField, CharField, F, Field, ForeignKey, Func, Lookup, TextField
 
 
 class _Like(Lookup):
@@ -26,6 +26,19 @@ class Like(_Like):
 class ILike(_Like):
     lookup_name = "ilike"
     word = "ILIKE"
+
+
+@Field.register_lookup
+@ForeignKey.register_lookup
+class AnyOf(Lookup):
+    """`= ANY(array)`: like IN, but one parameter however many there are, which is quicker to send and to read."""
+
+    lookup_name = "anyof"
+    prepare_rhs = False
+
+    def as_sql(self, compiler: Any, connection: Any) -> tuple[str, tuple[Any, ...]]:
+        left, params = self.process_lhs(compiler, connection)
+        return f"{left} = ANY(%s)", (*params, list(self.rhs))
 
 
 class AnyDataset(Func):

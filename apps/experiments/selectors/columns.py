@@ -67,7 +67,7 @@ def values_of(
         if wanted == [] or not runs:
             continue
         model: Any = KEYED[kind]
-        rows = model.objects.filter(run__in=list(values))
+        rows = model.objects.filter(run__anyof=list(values))
         rows = rows.order_by("key")[:MOST_VALUES] if wanted is None else rows.filter(key__in=wanted)
         for run, key, value in rows.values_list("run_id", "key", "value"):
             values[run][f"{kind}.{key}"] = value

@@ -155,7 +155,7 @@ class Scope:
             return found
         if self.is_one:
             return found.filter(experiment=self.experiment_ids[0])
-        return found.filter(experiment__in=self.experiment_ids)
+        return found.filter(experiment__anyof=self.experiment_ids)
 
     @property
     def is_one(self) -> bool:

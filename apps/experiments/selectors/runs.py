@@ -70,7 +70,7 @@ class RunQuery:
     def _rows(self) -> QuerySet[Run]:
         rows = Run.objects.visible_to(self.user) if self.experiment_ids is None else Run.objects.all()
         if self.experiment_ids is not None:  # They were asked of visible_to above; asking twice costs a query.
-            rows = rows.filter(experiment__in=self.experiment_ids)
+            rows = rows.filter(experiment__anyof=self.experiment_ids)
         return rows.filter(filter_q(self.node, experiment_id=self._one_id), archived=self.archived)
 
     @property
@@ -146,7 +146,7 @@ def run_query(user: User, get: QueryDict | Mapping[str, Any], experiment: Experi
 
 def runs_of_legs(legs: list[Leg]) -> list[Run]:
     """The runs themselves, in the order of the legs, with their experiments."""
-    rows = Run.objects.filter(pk__in=[leg.run for leg in legs]).select_related("experiment", "user").defer(*HEAVY)
+    rows = Run.objects.filter(pk__anyof=[leg.run for leg in legs]).select_related("experiment", "user").defer(*HEAVY)
     by_pk = {run.pk: run for run in rows}
     return [by_pk[leg.run] for leg in legs if leg.run in by_pk]
 

@@ -2,22 +2,28 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from html import escape
 from typing import Any
 
 from django.http import QueryDict
-from django.urls import reverse
+from django.utils.safestring import SafeString
 
-from apps.core.templatetags.portal_ui import four_digits
+from apps.core.templatetags.portal_ui import four_digits, icon
 from apps.experiments.models import Run
 from apps.experiments.selectors.families import Family
 from apps.experiments.selectors.layout import Table
 from apps.experiments.selectors.ordering import COLUMNS
 from apps.experiments.selectors.runs import RunQuery
 from apps.experiments.views.finding import query_kept
-from apps.experiments.views.table_cells import is_numeric, label_of, row_cells
+from apps.experiments.views.table_cells import Cells, is_numeric, label_of, run_url
+
+NAME_SHOWN = 60
+CHILD = ' class="run-child"'
+DIM = ' class="run-dim" title="Itself not of the filter; runs below it are"'
 
 
-@dataclass(frozen=True)
+@dataclass
 class Drawn:
     """What the rows of one page have in common."""
 
@@ -29,23 +35,32 @@ class Drawn:
     baseline: Run | None
     base_values: dict[str, Any] | None
 
-    def row(self, run: Run, *, depth: int = 0) -> dict[str, Any]:
+    @cached_property
+    def cells(self) -> Cells:
+        return Cells(self.table.columns, self.base_values)
+
+    def row(self, run: Run, *, family: dict[str, Any] | None = None, depth: int = 0) -> SafeString:
+        """One row. Text that people wrote goes through `escape`; there are a hundred rows, so no template does it."""
+        name, short = escape(_short(run.name) or run.run_id[:8]), escape(run.run_id[:8])
         is_base = self.baseline is not None and run.pk == self.baseline.pk
-        values = self.table.values.get(run.pk, {})
-        return {
-            "run": run,
-            "url": run_url(run.run_id),
-            "short": run.run_id[:8],
-            "depth": depth,
-            "baseline": is_base,
-            "cells": row_cells(run, self.table.columns, values, None if is_base else self.base_values),
-        }
+        fold, told, link = _family_parts(family, name) if family else ("", "", "")
+        cells = self.cells.of(run, self.table.values.get(run.pk, {}), compared=not is_base)
+        return SafeString(
+            f'<tr id="run-{escape(run.run_id)}" data-run="{escape(run.run_id)}"{CHILD if depth else ""}>'
+            f'<td class="cell-check"><input type="checkbox" class="form-check-input" name="run" '
+            f'value="{escape(run.run_id)}" form="runs-bulk" aria-label="Select {name}"></td>'
+            f'<th scope="row" class="cell-name">{fold}<a href="{run_url(run.run_id)}"{link}>{name}</a> '
+            f'<span class="cell-sub font-monospace">{short}</span>{told}</th>{cells}</tr>'
+        )
 
     def baseline_row(self) -> dict[str, Any] | None:
         if self.baseline is None or self.base_values is None:
             return None
-        row = self.row(self.baseline)
-        return {**row, "cells": row_cells(self.baseline, self.table.columns, self.base_values, None)}
+        return {
+            "run": self.baseline,
+            "url": run_url(self.baseline.run_id),
+            "cells": self.cells.of(self.baseline, self.base_values, compared=False),
+        }
 
     def heads(self) -> list[dict[str, Any]]:
         """The name first; each with the address that orders by it, the other way where it does already."""
@@ -77,19 +92,34 @@ class Drawn:
         return f"?{query_kept(self.get, ordering=ordering)}"
 
 
-def rows_drawn(runs: Sequence[Run], drawn: Drawn) -> list[dict[str, Any]]:
+def rows_drawn(runs: Sequence[Run], drawn: Drawn) -> list[SafeString]:
     """A row for each run, behind an open family those below it."""
     by_top = {family.top.pk: family for family in drawn.families}
-    rows: list[dict[str, Any]] = []
+    rows: list[SafeString] = []
     for run in runs:
-        row = drawn.row(run)
         family = by_top.get(run.pk)
         children = drawn.below.get(run.run_id, [])
-        if family is not None and (family.children or not family.matches):
-            row["family"] = _family(drawn, family, bool(children))
-        rows.append(row)
+        folds = family is not None and (family.children or not family.matches)
+        rows.append(drawn.row(run, family=_family(drawn, family, bool(children)) if family and folds else None))
         rows += [drawn.row(child, depth=1) for child in children]
     return rows
+
+
+def _family_parts(family: dict[str, Any], name: str) -> tuple[str, str, str]:
+    """The fold in front of the name, what is said behind it, and what the link gets where only children match."""
+    mark = icon("chevron-down" if family["open"] else "chevron-right")
+    verb = "Fold" if family["open"] else "Unfold"
+    fold = (
+        f'<a class="run-fold" href="{escape(family["url"])}" aria-expanded="{str(family["open"]).lower()}" '
+        f'aria-label="{verb} {name}">{mark}</a>'
+    )
+    title = f' title="Best {escape(family["metric"])} of the runs below"' if family["metric"] else ""
+    told = f' <span class="cell-sub run-family"{title}>{escape(family["said"])}</span>'
+    return fold, told, "" if family["matches"] else DIM
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= NAME_SHOWN else f"{name[: NAME_SHOWN - 1]}…"
 
 
 def _family(drawn: Drawn, family: Family, is_open: bool) -> dict[str, Any]:
@@ -107,13 +137,3 @@ def _family(drawn: Drawn, family: Family, is_open: bool) -> dict[str, Any]:
         "children": family.children,
         "matches": family.matches,
     }
-
-
-_RUN_URL: list[str] = []
-
-
-def run_url(run_id: str) -> str:
-    """Reversing an address a hundred times a page shows in its time."""
-    if not _RUN_URL:
-        _RUN_URL.append(reverse("experiments:run", args=["0" * 32]))
-    return _RUN_URL[0].replace("0" * 32, run_id)
