@@ -102,12 +102,12 @@ def runs_query(query: QueryDict) -> str:
 
 
 def _crumbs(experiment: Experiment | None, query: str) -> list[dict[str, str]]:
-    crumbs = [{"label": "Experiments", "url": "/experiments/"}]
+    crumbs = [{"label": "Experiments", "url": reverse("experiments:list")}]
     if experiment is not None:
         return [*crumbs, {"label": experiment.name, "url": _table_url(experiment, query)}]
     return [*crumbs, {"label": "All runs", "url": _table_url(None, query)}]
 
 
 def _table_url(experiment: Experiment | None, query: str) -> str:
-    path = f"/experiments/{experiment.pk}/" if experiment is not None else "/experiments/runs/"
+    path = reverse("experiments:experiment", args=[experiment.pk]) if experiment else reverse("experiments:runs")
     return f"{path}?{query}" if query else path

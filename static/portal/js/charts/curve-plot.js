@@ -87,7 +87,7 @@
         series.push({ stroke: charts.faded(colour, quiet ? 0.1 : 0.25), width: 1, points: { show: false }, run: line.run });
         rows.push(line.ys);
       }
-      series.push({ stroke: colour, width, dash: style.dash, run: line.run, main: line, points: { size: 5, fill: colour } });
+      series.push({ stroke: colour, width, dash: lines.length > 1 ? style.dash : [], run: line.run, main: line, points: { size: 5, fill: colour } });
       rows.push(line.smooth || line.ys);
     });
     return { series, rows };
@@ -97,7 +97,7 @@
   function rangeY(log) {
     return (u, low, high) => {
       if (low === null || high === null) return log ? [0.1, 1] : [0, 1];
-      if (log) return window.uPlot.rangeLog(low, high, 10, false);
+      if (log) return [low * 0.8, high * 1.25];
       if (low === high) return [low - Math.max(Math.abs(low) * 0.1, 0.5), high + Math.max(Math.abs(high) * 0.1, 0.5)];
       return window.uPlot.rangeNum(low, high, 0.06, true);
     };

@@ -248,16 +248,23 @@
       if (!this.table.hidden) this.tableShow();
     }
 
-    /* The values as they were logged, a column for each run. */
+    /* The values as they were logged: a column for each run where they share an axis, else a row for each point. */
     tableShow() {
       const { axis, label } = this.drawn;
       const lines = this.section.runs.map((run) => this.drawn.lines.find((line) => line.run === run)).filter(Boolean);
+      const say = (x) => (axis === "time" ? charts.moment(x) : figure(x));
       const [xs, ...columns] = charts.statistics.align(lines.map((line) => ({ xs: line.xs, ys: line.words })));
-      const x = (row) => (axis === "time" ? charts.moment(xs[row]) : figure(xs[row]));
+      const together = xs.length <= 2 * Math.max(...lines.map((line) => line.xs.length));
+      const apart = () => lines.flatMap((line) => line.xs.map((x, index) => ({ line, x, value: line.words[index] })));
       charts.tableShow(this.table, {
         caption: `${this.metric}${this.unit ? ` (${this.unit})` : ""} by ${label.toLowerCase()}, as logged`,
-        columns: [{ label, cell: x }, ...lines.map((line, index) => ({ label: line.run.name, number: true, cell: (row) => columns[index][row] ?? "" }))],
-        rows: xs.map((_, row) => row),
+        rows: together ? xs.map((_, row) => row) : apart(),
+        columns: together
+          ? [{ label, cell: (row) => say(xs[row]) }, ...lines.map((line, index) => ({ label: line.run.name, number: true, cell: (row) => columns[index][row] ?? "" }))]
+          : [
+            { label: "Run", cell: (row) => charts.runCell(row.line.run, this.section.styles.get(row.line.run.id)) },
+            { label, cell: (row) => say(row.x) }, { label: this.metric, number: true, cell: (row) => row.value },
+          ],
       });
     }
 

@@ -10,7 +10,8 @@
   "use strict";
   const charts = window.SlipwayCharts;
   const { make, selection } = charts;
-  const SYMBOLS = ["circle", "circle", "rect", "triangle", "diamond", "roundRect", "pin", "arrow", "emptyCircle"];
+  const [PLUS, DOWN] = ["path://M-5,-2H-2V-5H2V-2H5V2H2V5H-2V2H-5Z", "path://M-5,-4H5L0,5Z"];
+  const SYMBOLS = ["circle", "circle", "rect", "triangle", "diamond", "roundRect", PLUS, DOWN, "emptyCircle"];
 
   class Plot {
     constructor(root) {
@@ -169,6 +170,11 @@
         nameTruncate: { maxWidth: 260 }, axisLine: { show: true, ...line }, axisTick: { ...line, length: 4 }, splitLine: line, splitNumber: this.narrow ? 4 : 6,
         axisLabel: { color: ink, hideOverlap: true, showMinLabel: more.min === undefined, showMaxLabel: more.max === undefined, formatter: (value) => charts.figure(value) }, ...more,
       };
+    }
+
+    /* ECharts ends a log axis at whole decades, which leaves half of the chart empty. */
+    logarithmic(on) {
+      return on ? { type: "log", min: ({ min }) => min * 0.85, max: ({ max }) => max * 1.18 } : {};
     }
 
     room(bottom = 26) {

@@ -48,8 +48,8 @@
       const [logX, logY] = this.logs();
       return {
         grid: this.room(),
-        xAxis: this.axis(x, logX ? { type: "log" } : {}),
-        yAxis: this.axis(y, { nameGap: 46, ...(logY ? { type: "log" } : {}) }),
+        xAxis: this.axis(x, this.logarithmic(logX)),
+        yAxis: this.axis(y, { nameGap: 46, ...this.logarithmic(logY) }),
         series: [...this.behind(), { type: "scatter", z: 3, data: this.drawn.map((one) => ({ value: [one.x, one.y], ...this.point(one.run) })), emphasis: { scale: 1.5 } }],
       };
     }
