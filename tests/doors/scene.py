@@ -27,6 +27,7 @@ from apps.runtimes.services import runtime_create
 from apps.variable_sets.models import SetVariable
 from apps.variable_sets.services import variable_set_create, variable_set_value
 from tests.cast import PASSWORD, cast_make
+from tests.doors import tracking
 from tests.doors.routes import Route
 from tests.factories import (
     NOTEBOOK_VERSION,
@@ -64,6 +65,7 @@ class Scene:
     secrets: dict[str, str] = field(default_factory=dict)
     cluster: Environment | None = None  # dana's; nothing listens where it is said to be
     rollout: Rollout | None = None  # pete's, of dana's stopped one
+    tracked: tracking.Tracking | None = None  # her team's experiment, run, view and model
 
     @property
     def persons(self) -> dict[str, User]:
@@ -109,6 +111,7 @@ def scene_make() -> Scene:
     scene.cluster = cluster_make(people)
     runtime_create(actor=people.pete, slug="ml", title="ML", requirements="six\n")
     scene.rollout = rollout_start(actor=people.pete, version=newer, environments=[stopped.pk])
+    scene.tracked = tracking.tracking_make(people, running)
     _secrets_make(scene)
     theo.set_password(PASSWORD)
     theo.save(update_fields=["password"])
@@ -209,6 +212,8 @@ def values_for(scene: Scene, route: Route) -> dict[str, str]:
         ("/api/v1/audit/", {"id": scene.event.uid}),
         ("/admin/", _admin_values(scene, template)),
     ]
+    if scene.tracked is not None:
+        known += tracking.values(scene.tracked)
     values = next((given for prefix, given in known if template.startswith(prefix)), {})
     missing = set(route.names) - set(values)
     if missing:
@@ -250,6 +255,7 @@ def _admin_values(scene: Scene, template: str) -> dict[str, Any]:
 
 
 QUERIES = {
+    **tracking.QUERIES,
     "/api/v1/input-policies/offer/": "?module=local-notebook&team=vision",
     "/environments/{pk}/log/": "?stream=build&after=0",
     "/environments/{pk}/log/download/": "?stream=build",
@@ -267,6 +273,7 @@ LAUNCH = {
 REASON = {"reason": "It is too old"}
 RUNTIME = {"slug": "new-one", "title": "New", "python": "3.11", "requirements": "six"}
 BODIES: dict[str, dict[str, Any]] = {
+    **tracking.BODIES,
     "/runtimes/new/": RUNTIME,
     "/runtimes/{slug}/title/": {"title": "Renamed"},
     "/api/v1/runtimes/": RUNTIME,
