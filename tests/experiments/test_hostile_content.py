@@ -1,15 +1,18 @@
 """Names, values and files that mean harm are text on every page, and no page gives up over them."""
 
+import csv
+import io
 import json
 import secrets
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
 from apps.experiments.filters import filter_parse, filter_q
 from apps.experiments.models import Run
 from tests.experiments.factories import experiment_make, run_make
-from tests.experiments.hostile import FILES, LONG, MARKUP, METRICS, PARAMS, TAGS, TURNED, markup_in
+from tests.experiments.hostile import FILES, FORMULAS, LONG, MARKUP, METRICS, PARAMS, TAGS, TURNED, markup_in
 from tests.experiments.run_making import Study, browser_of, study_make
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow, pytest.mark.xdist_group("mlflow")]
@@ -41,8 +44,19 @@ def run(study: Study) -> Run:
 
 def addresses(run: Run, other: str) -> list[str]:
     at, runs = f"/experiments/runs/{run.run_id}/", f"run={run.run_id}&run={other}"
+    here = f"/experiments/{run.experiment_id}/"
+    odd = [f"params.{key}" for key in PARAMS] + [f"metrics.{key}" for key in METRICS] + ["tags.about: x / y"]
     return [
         at,
+        "/experiments/",
+        "/experiments/?" + urlencode({"q": MARKUP}),
+        "/experiments/runs/",
+        here,
+        here + "?" + urlencode({"column": odd}, doseq=True),
+        *(f"{here}?{urlencode({'ordering': f'-{key}', 'column': key, 'group': key})}" for key in odd),
+        here + "?" + urlencode({"filter": "params.`a.b c/d: e` > 3 OR tags.`about: x / y` LIKE '%<img%'"}),
+        here + "?" + urlencode({"filter": f"params.markup = '{MARKUP.replace(chr(39), chr(39) * 2)}'"}),
+        "/experiments/complete/?" + urlencode({"text": "params.", "experiment": run.experiment_id}),
         *(f"{at}{tab}/" for tab in ("metrics", "artifacts", "traces", "lineage", "recreate")),
         *(f"{at}artifacts/?path={name.replace('&', '%26')}" for name in FILES),
         f"{at}artifacts/tree/",
@@ -61,18 +75,38 @@ def no_json(name: str) -> None:
 
 def test_every_page_shows_it_as_text(run: Run, people: Any) -> None:
     other = Run.objects.exclude(pk=run.pk).get().run_id
-    for username in ("dana", "ada"):
-        browser = browser_of(getattr(people, username))
-        for address in addresses(run, other):
-            answer = browser.get(address)
-            page = b"".join(answer.streaming_content) if answer.streaming else answer.content
-            assert answer.status_code == 200, (address, answer.status_code, page[:300])
-            if answer["Content-Type"].startswith("text/html"):
-                assert markup_in(page.decode()) == [], address
-            else:
-                assert answer["Content-Type"].startswith("application/json"), address
-                json.loads(page, parse_constant=no_json)
-            assert answer["X-Content-Type-Options"] == "nosniff"
+    browser = browser_of(people.dana)
+    for address in addresses(run, other):
+        answer = browser.get(address)
+        page = b"".join(answer.streaming_content) if answer.streaming else answer.content
+        assert answer.status_code == 200, (address, answer.status_code, page[:300])
+        assert answer["X-Content-Type-Options"] == "nosniff"
+        if answer["Content-Type"].startswith("text/html"):
+            assert markup_in(page.decode()) == [], address
+        else:
+            assert answer["Content-Type"].startswith("application/json"), address
+            json.loads(page, parse_constant=no_json)
+
+
+def test_a_filter_that_is_none_is_said_with_its_own_words_as_text(run: Run, people: Any) -> None:
+    answer = browser_of(people.dana).get(f"/experiments/{run.experiment_id}/", {"filter": MARKUP})
+    assert (answer.status_code, markup_in(answer.content.decode())) == (422, [])
+
+
+def test_a_spreadsheet_computes_nothing_of_what_was_logged(run: Run, people: Any) -> None:
+    """Text that a spreadsheet would take for a formula gets an apostrophe before it; numbers stay numbers."""
+    for more in ("", f"experiment={run.experiment_id}"):
+        answer = browser_of(people.dana).get(f"/experiments/export/?format=csv&{more}")
+        text = b"".join(answer.streaming_content).decode()
+        assert answer.status_code == 200
+        head, *rows = list(csv.reader(io.StringIO(text, newline="")))
+        hostile = next(dict(zip(head, row, strict=True)) for row in rows if row[0] == run.run_id)
+        for number, formula in enumerate(FORMULAS):
+            assert hostile[f"params.formula {number}"] == f"'{formula}"
+        assert hostile["params.a.b c/d: e"] == "3"
+        assert hostile["params.long"] == LONG
+        cells = [cell for row in rows for cell in row if cell[:1] in ("=", "+", "-", "@", "\t", "\r")]
+        assert all(float(cell) is not None for cell in cells), cells
 
 
 def test_infinite_and_missing_values_have_words(run: Run, people: Any) -> None:
