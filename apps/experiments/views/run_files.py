@@ -170,11 +170,11 @@ def tree(request: HttpRequest, run_id: str) -> HttpResponse:
 @require_safe
 def file(request: HttpRequest, run_id: str) -> HttpResponse:
     """The file itself, streamed from MLflow whatever its size; ranges are passed on. `show` is for pictures alone."""
-    run, source, path = _asked(request, run_id)
-    return file_answer(request, run, source, path, show="show" in request.GET)
+    _, source, path = _asked(request, run_id)
+    return file_answer(request, source, path, show="show" in request.GET)
 
 
-def file_answer(request: HttpRequest, run: Run, source: Source, path: str, *, show: bool = False) -> PassedOn:
+def file_answer(request: Any, source: Source, path: str, *, show: bool = False) -> PassedOn:
     """A download, or a picture to be shown. Raises `Http404` for what is no file of the run's."""
     entry = file_find(source, path)
     if entry is None or entry.is_folder:

@@ -25,7 +25,7 @@ def facts_of(page: RunPage) -> list[dict[str, Any]]:
     else:
         took = elapsed(detail.started_at) if page.is_running else None
     facts: list[dict[str, Any]] = [
-        {"label": "Started", "value": time_tag(detail.started_at, "full")},
+        {"label": "Started", "value": time_tag(detail.started_at, "clock")},
         {"label": "Took" if detail.ended_at else "Runs for", "value": took},
     ]
     commit = tags.get("slipway.git.commit") or tags.get("mlflow.source.git.commit", "")
