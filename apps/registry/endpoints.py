@@ -66,7 +66,8 @@ class EndpointEnvironments:
         model = version.model
         if model.team is None or not may_change(user, model) or _module() is None:
             return ""
-        values = {"model_name": model.name, "model_version": version.version, "team": model.team.slug}
+        name = f"{model.name.removeprefix(f'{model.team.slug}.')} {version.version}"[-60:]
+        values = {"model_name": model.name, "model_version": version.version, "team": model.team.slug, "name": name}
         if any(not each.held for each in self.lacking(version)) and (other := _runtime_that_has(version)):
             values["runtime"] = other
         return f"{reverse('environments:launch_module', args=[MODULE])}?{urlencode(values)}"

@@ -7,6 +7,7 @@ from typing import Any
 from django.urls import NoReverseMatch, reverse
 from django.utils import timezone
 
+from apps.accounts.models import User
 from apps.audit.models import AuditEvent
 from apps.experiments.models import Run
 from apps.registry.auditing import target_id
@@ -84,5 +85,7 @@ def _consumers(version: ModelVersion) -> list[Node]:
         at__gte=since,
         after__version=version.version,
     )
-    names = rows.order_by("actor_name").values_list("actor_name", flat=True).distinct()[:MOST_CONSUMERS]
-    return [Node(name, note="through Slipway") for name in names]
+    people = User.objects.filter(pk__in=rows.values("actor"))
+    return [
+        Node(person.display_name, note="through Slipway") for person in people.order_by("username")[:MOST_CONSUMERS]
+    ]

@@ -133,9 +133,11 @@ def test_another_version_is_an_update(endpoint: Endpoint) -> None:
     endpoint.apply(model_version=1)
 
 
-def test_a_model_of_another_team_is_not_served(endpoint: Endpoint, registered: Registry) -> None:
+def test_a_model_of_another_team_is_not_served(
+    endpoint: Endpoint, registered: Registry, logged_models: dict[str, Any]
+) -> None:
     registered.model("pricing.secret", team="pricing")
-    registered.version("pricing.secret")
+    registered.version("pricing.secret", logged_models["first"])
     try:
         told = endpoint.apply(model_name="pricing.secret", model_version=1, code=1)
         assert "is not there, or belongs to another team" in told.replace("\n", " ")
