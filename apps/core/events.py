@@ -61,7 +61,10 @@ class Subscription:
         _, audience, topic, kind, _ = row
         if not self.audience.hears(audience, topic):
             return False
-        return topic in self.topics or topic.startswith("user:") or (kind == "status" and "environments" in self.topics)
+        if topic in self.topics or topic.startswith("user:"):
+            return True
+        # A name for all of them; runs and modules have states as well, which nobody asked for by it.
+        return kind == "status" and topic.startswith("environment:") and "environments" in self.topics
 
 
 class LiveHub:

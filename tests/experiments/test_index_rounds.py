@@ -12,6 +12,7 @@ from django.db import connection
 from django.utils import timezone
 
 from apps.accounts.models import Team
+from apps.core.models import LiveEvent
 from apps.experiments import hints
 from apps.experiments.gateway import runs as gateway_runs
 from apps.experiments.mlflow_rules import Kind
@@ -278,3 +279,16 @@ def test_a_round_without_changes_writes_nothing_and_asks_little(
         (active,) = cursor.fetchone()
     index_turn(reconcile_seconds=0)
     assert len(calls) <= 3 + (active > 0) + active // 200
+
+
+def test_pages_of_an_experiment_hear_how_many_of_its_runs_are_new(tracker: Tracker, vision: Team) -> None:
+    imported()
+    study = tracker.experiment()
+    for _ in range(3):
+        tracker.run(study, start=now_ms())
+    LiveEvent.objects.all().delete()
+    index_turn(reconcile_seconds=0)
+    event = LiveEvent.objects.get(topic=f"experiment:{study}")
+    assert (event.audience, event.kind, event.data) == (f"team:{vision.pk}", "status", {"new": 3})
+    index_turn(reconcile_seconds=0)
+    assert LiveEvent.objects.filter(topic=f"experiment:{study}").count() == 1

@@ -19,7 +19,8 @@
 
   /* `environments` stands for the state of every environment that the person may see. */
   const hears = (topics, event) =>
-    event.kind === "reset" || topics.has(event.topic) || (event.kind === "status" && topics.has("environments"));
+    event.kind === "reset" || topics.has(event.topic) ||
+    (event.kind === "status" && event.topic.startsWith("environment:") && topics.has("environments"));
 
   class Hub {
     constructor() {

@@ -130,7 +130,7 @@
     else {
       if (event.kind === "inbox") inbox(Number(event.data.count));
       refreshTopic(event.topic);
-      if (event.kind === "status") refreshTopic("environments");
+      if (event.kind === "status" && event.topic.startsWith("environment:")) refreshTopic("environments");
     }
     document.dispatchEvent(new CustomEvent(`slipway:${event.kind}`, { detail: event }));
   }

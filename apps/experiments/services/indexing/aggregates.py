@@ -13,6 +13,7 @@ SAMPLE = 100  # newest runs, by whose metrics the commonest is known
 METRICS_SAMPLED = 200  # of each of them
 SPARKLINE = 30
 OLDEST = 50  # runs, among which the owner is looked for
+UNSEEN = "(^|[^a-z])(val|valid|validation|test|eval|evaluation|holdout)([^a-z]|$)"  # of data it was not trained on
 HIGHER = "auc|acc|f1|r2|score|precision|recall|bleu|reward|iou|map"
 LOWER = "loss|error|rmse|mse|mae|mape|perplex|brier|latency|(^|[^a-z])(err|wer|cer|nll|kl)([^a-z]|$)"
 
@@ -53,7 +54,8 @@ MAIN_METRIC = f"""
              WHERE run_id = r.id AND value IS NOT NULL AND key NOT LIKE 'system/%%' LIMIT %(metrics)s) AS m
          WHERE e.id = ANY(%(ids)s) AND NOT e.main_metric_chosen
          GROUP BY e.id, m.key
-         ORDER BY e.id, count(*) DESC, m.key = e.main_metric DESC, m.key ~* %(higher)s DESC, m.key) AS s
+         ORDER BY e.id, count(*) DESC, m.key ~* %(unseen)s DESC, m.key = e.main_metric DESC,
+                  m.key ~* %(higher)s DESC, m.key) AS s
      WHERE x.id = s.id AND (x.main_metric, x.main_goal) IS DISTINCT FROM
            (s.key, CASE WHEN s.key ~* %(lower)s THEN 'min' ELSE 'max' END)
 """  # noqa: S608 - put together from constants
@@ -94,6 +96,7 @@ def aggregates_write(experiment_ids: Iterable[str]) -> None:
         "sparkline": SPARKLINE,
         "lower": LOWER,
         "higher": HIGHER,
+        "unseen": UNSEEN,
     }
     with transaction.atomic(), connection.cursor() as cursor:
         # In one order, so that two writers do not wait for each other.

@@ -57,7 +57,6 @@ def written_tell(written: Written) -> None:
             live.publish(
                 audience=f"team:{team_id}",
                 topic=f"experiment:{pk}",
-                # Not "status", which would have every list of environments fetched again.
-                kind="runs",
+                kind="status",
                 data={"new": len(written.runs[pk])},
             )
