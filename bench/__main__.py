@@ -9,7 +9,7 @@ import time
 from bench.figures import Figure, table
 from bench.session import Session
 
-PARTS = ("up", "memory", "click", "hub", "start", "many", "proxy", "pages", "curves")
+PARTS = ("up", "memory", "click", "hub", "start", "many", "proxy", "pages", "curves", "experiments")
 
 
 def main(arguments: list[str]) -> int:
