@@ -7,5 +7,9 @@ class ExperimentsConfig(AppConfig):
 
     def ready(self) -> None:
         from apps.audit.words import register_words
+        from apps.core.metrics import register_gauge
+        from apps.experiments.selectors.index import index_age, index_size
 
         register_words({"experiments:index:rebuild": "dropped and rebuilt the"})
+        register_gauge("index_age_seconds", "Since MLflow last answered a round of the index of runs.", index_age)
+        register_gauge("index_runs", "Runs in the index, about.", index_size)

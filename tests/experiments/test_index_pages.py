@@ -21,6 +21,7 @@ from apps.experiments import hints
 from apps.experiments.mlflow_rules import Kind, Reference
 from apps.experiments.models import Experiment, Run, TrackerIndex
 from apps.experiments.probes import index_probe
+from apps.experiments.selectors.index import index_age, index_size
 from tests.experiments.factories import experiment_make, run_make
 from tests.experiments.tracker import Tracker
 from tests.factories import People, people_make
@@ -214,3 +215,11 @@ def test_the_doctor_names_what_is_wrong_with_the_index(people: People) -> None:
     row.away_since = old
     row.save()
     assert "index:away" in {each.code for each in index_probe(patient)}
+
+
+def test_prometheus_is_told_how_old_the_index_is(people: People) -> None:
+    assert list(index_age()) == []
+    TrackerIndex.objects.create(read_at=timezone.now() - timedelta(seconds=30), runs_read=7)
+    ((_, age),) = index_age()
+    assert 29 < age < 60
+    assert list(index_size()) == [((), 7.0)]

@@ -4,6 +4,8 @@ import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from apps.core.clock import database_now
+from apps.core.metrics import Samples
 from apps.experiments import hints
 from apps.experiments.mlflow_rules import Kind
 from apps.experiments.models import Experiment, Run, TrackerIndex
@@ -30,7 +32,7 @@ def index_state() -> IndexState:
     row = TrackerIndex.objects.filter(pk=1).first() or TrackerIndex()
     fresh = freshness()
     began, place = row.import_started_at, row.reconcile_place or {}
-    ended = row.imported_at or row.read_at
+    ended = row.imported_at or database_now()
     walk, walk_began = place.get("walk") or {}, place.get("began") or 0
     before = walk.get("before")
     return IndexState(
@@ -40,8 +42,18 @@ def index_state() -> IndexState:
         active=Run.objects.filter(status__in=Run.ACTIVE).count(),
         experiments=Experiment.objects.count(),
         without_team=Experiment.objects.kept().filter(team=None).count(),
-        import_seconds=max(0.0, (ended - began).total_seconds()) if began and ended else None,
+        import_seconds=(ended - began).total_seconds() if began else None,
         walked_until=datetime.fromtimestamp(before / 1000, UTC) if before and before < 2**42 else None,
         walked_seconds=time.time() - walk_began if walk and walk_began else None,
         hints=hints.waiting(Kind.RUN) + hints.waiting(Kind.EXPERIMENT),
     )
+
+
+def index_age() -> Samples:
+    age = freshness().age_seconds
+    return [] if age is None else [((), age)]
+
+
+def index_size() -> Samples:
+    """As the last walk over all runs counted them: counting takes too long for a gauge."""
+    return [((), float(row.runs_read)) for row in TrackerIndex.objects.filter(pk=1)]
