@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -72,7 +73,12 @@ def comparison_of(
     ]
 
 
-def requirements_section(packages: Sequence[dict[str, str]]) -> Section:
+def requirements_section(packages: Sequence[dict[str, str]], *, alike: bool = True) -> Section:
+    """`alike`: all were read from the same kind of place. A model names a few packages, an environment all it has:
+    between the two only those count that more than one run names."""
+    if not alike:
+        named = Counter(name for one in packages for name in one)
+        packages = [{name: version for name, version in one.items() if named[name] > 1} for one in packages]
     return _texts("requirements", "Requirements", packages, lacking="not there")
 
 

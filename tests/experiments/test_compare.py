@@ -162,3 +162,11 @@ def test_which_way_is_better(key: str, lower: bool) -> None:
 def test_packages_are_read_from_requirements_and_locks() -> None:
     text = "# made\nNumpy_X==1.2 \\\n    --hash=sha256:ab\npandas[all]>=2\n-r more.txt\nplain\n"
     assert packages_of(text) == {"numpy-x": "1.2", "pandas": "2", "plain": "any"}
+
+
+def test_a_model_and_an_environment_are_compared_by_what_both_name() -> None:
+    from apps.experiments.comparison import requirements_section
+
+    lock, model = {"numpy": "2.0", "pandas": "2.2", "tornado": "6"}, {"numpy": "2.1"}
+    assert [row.key for row in requirements_section([lock, model], alike=False).rows] == ["numpy"]
+    assert requirements_section([lock, model]).total == 3

@@ -200,3 +200,29 @@ def test_parent_and_children_lead_to_one_another(study: Study, people: Any) -> N
     assert "trial-1" in shown
     assert "/experiments/compare/?run=" in shown
     assert "sweep" in text_of(page(people.dana, child))
+
+
+def test_traces_of_the_run_are_listed(study: Study, people: Any) -> None:
+    run_id = study.run()
+    for number, (state, of) in enumerate((("OK", run_id), ("ERROR", study.run()))):
+        info = {
+            "trace_id": f"tr-{run_id[:24]}{number}",
+            "trace_location": {
+                "type": "MLFLOW_EXPERIMENT",
+                "mlflow_experiment": {"experiment_id": study.experiment.pk},
+            },
+            "request_time": "2026-11-01T10:00:00Z",
+            "execution_duration": "1.5s",
+            "state": state,
+            "request_preview": f"<b>asked {number}</b>",
+            "response_preview": "answered",
+            "trace_metadata": {"mlflow.sourceRun": of},
+            "tags": {"mlflow.traceName": f"predict-{number}"},
+        }
+        answer = study.server.direct("POST", "/api/3.0/mlflow/traces", json={"trace": {"trace_info": info}})
+        assert answer.status_code == 200, answer.text
+    shown = text_of(page(people.dana, run_id, "traces/"))
+    for words in ("predict-0", "&lt;b&gt;asked 0&lt;/b&gt;", "answered", "Done", "2 s"):
+        assert words in shown, words
+    assert "predict-1" not in shown
+    assert "No traces" in text_of(page(people.dana, study.run(), "traces/"))

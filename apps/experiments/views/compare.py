@@ -79,8 +79,9 @@ def extras(request: HttpRequest) -> HttpResponse:
             raise TrackerAway
         lineages = _lineages(runs, details)
         packages = list(_pool.map(_packages, details, lineages))
-        context["requirements"] = requirements_section([one for one, _ in packages])
-        context["from_where"] = [where for _, where in packages]
+        alike = len({where.partition(" ")[0] for one, where in packages if one}) < 2
+        context["requirements"] = requirements_section([one for one, _ in packages], alike=alike)
+        context["from_where"], context["alike"] = [where for _, where in packages], alike
         context["pictures"] = _pictures(runs)
     except TrackerAway:
         context["away"] = True
