@@ -111,6 +111,15 @@ def test_an_experiment_adds_up_its_runs(tracker: Tracker, vision: Team) -> None:
     assert (experiment.run_count, experiment.best_value) == (4, 0.4)
 
 
+def test_of_metrics_as_common_the_one_on_unseen_data_is_the_main_one(tracker: Tracker, vision: Team) -> None:
+    experiment_id = tracker.experiment()
+    run_touch(tracker.run(experiment_id, metrics={"train_score": 0.99}))
+    assert Experiment.objects.get().main_metric == "train_score"
+    run_touch(tracker.run(experiment_id, metrics={"train_score": 0.99, "val_accuracy": 0.9, "a_loss": 1.0}))
+    run_touch(tracker.run(experiment_id, metrics={"val_accuracy": 0.8}))
+    assert Experiment.objects.get().main_metric == "val_accuracy"
+
+
 def test_ten_thousand_metrics_and_markup_are_kept_as_they_are(tracker: Tracker, vision: Team) -> None:
     name = "<img src=x onerror=alert(1)>"
     run_id = tracker.run(tracker.experiment(), name=name, metrics={f"layer-{n}": n for n in range(10_000)})

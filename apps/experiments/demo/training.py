@@ -104,21 +104,22 @@ def trial_run(client: MlflowClient, experiment_id: str, study: Study, trial: Tri
         given = {"estimator": trial.estimator, "test_share": 0.25, "seed": SEED, **trial.parameters}
         client.log_batch(run_id, logged, [Param(key, str(value)) for key, value in given.items()], [])
         if trial.keep_model:
-            model_log(run_id, pipeline, parts[1])
+            model_id = model_log(run_id, pipeline, parts[1])
             client.log_batch(run_id, tags=[RunTag("kept", "true")])
+            model_register(client, study, run_id, model_id)
         status = "FINISHED"
     finally:
         client.set_terminated(run_id, status)
 
 
-def model_log(run_id: str, pipeline: Any, examples: Any) -> None:
-    """Through the fluent API, which writes signature, input example and requirements beside the model."""
+def model_log(run_id: str, pipeline: Any, examples: Any) -> str:
+    """Through the fluent API, which writes signature, input example and requirements beside the model; its id."""
     import mlflow
     import sklearn
     from mlflow.models import infer_signature
 
     with mlflow.start_run(run_id=run_id):
-        mlflow.sklearn.log_model(
+        logged = mlflow.sklearn.log_model(
             pipeline,
             name="model",
             signature=infer_signature(examples, pipeline.predict(examples)),
@@ -127,6 +128,17 @@ def model_log(run_id: str, pipeline: Any, examples: Any) -> None:
             pip_requirements=[f"scikit-learn=={sklearn.__version__}", f"numpy=={np.__version__}"],
             serialization_format="cloudpickle",
         )
+    return str(logged.model_id)
+
+
+def model_register(client: MlflowClient, study: Study, run_id: str, model_id: str) -> None:
+    """As the team's model, with an alias, unless somebody has it already."""
+    name = study.name.replace("/", ".", 1)
+    if client.search_registered_models(f"name = '{name}'"):
+        return
+    client.create_registered_model(name, {"slipway.team": study.team, "slipway.user": study.person}, study.note)
+    made = client.create_model_version(name, f"models:/{model_id}", run_id, model_id=model_id)
+    client.set_registered_model_alias(name, "champion", made.version)
 
 
 def study_run(client: MlflowClient, study: Study) -> int:
