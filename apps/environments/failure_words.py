@@ -61,6 +61,11 @@ BY_CODE: dict[str, FailureWords] = {
         "The Git repository could not be cloned.",
         "Check that the address is right and that it can be read without a password, then try again.",
     ),
+    "provisioning:revision": FailureWords(
+        "The Git repository has no such revision.",
+        "No files were lost. Give another commit, tag or branch in the settings and try again; a commit that no branch "
+        "leads to any more may be gone from the server.",
+    ),
     "provisioning:packages": FailureWords(
         "The Python packages could not be installed.",
         "This is a fault of the module or of the package server, not yours. Try again; if it happens twice, tell a "

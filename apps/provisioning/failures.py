@@ -55,8 +55,8 @@ MACHINE_CODE = re.compile(r"^Code: (machine:[a-z-]+)$", re.MULTILINE)
 OF_MACHINE = {
     "machine:clone-failed": "provisioning:repository",
     "machine:invalid-repository": "provisioning:repository",
-    "machine:invalid-revision": "provisioning:repository",
-    "machine:revision-not-found": "provisioning:repository",
+    "machine:invalid-revision": "provisioning:revision",
+    "machine:revision-not-found": "provisioning:revision",
     "machine:runtime-failed": "provisioning:packages",
     "machine:python-not-found": "provisioning:packages",
     "machine:no-uv": "provisioning:packages",

@@ -210,6 +210,24 @@ def test_the_form_and_the_api_say_the_same(notebook: ModuleInterface) -> None:
     assert set(errors) == set(values)
 
 
+@pytest.mark.parametrize("revision", ["v1.2", "feature/lr-0.1", "ab" * 20, "main", "release+1"])
+def test_a_revision_is_a_commit_a_tag_or_a_branch(notebook: ModuleInterface, revision: str) -> None:
+    data = {"repository": "https://git.example/a.git", "revision": revision}
+    assert inputs_clean(notebook, data) == (data, {})
+
+
+@pytest.mark.parametrize("revision", ["-b", "--upload-pack=id", "a b", "main@{1}", "x" * 201, "v1^", "a;b"])
+def test_what_git_would_read_as_more_than_a_revision_is_refused(notebook: ModuleInterface, revision: str) -> None:
+    data = {"repository": "https://git.example/a.git", "revision": revision}
+    _, errors = inputs_clean(notebook, data)
+    assert list(errors) == ["revision"]
+
+
+def test_a_revision_wants_its_repository(notebook: ModuleInterface) -> None:
+    _, errors = inputs_clean(notebook, {"revision": "main"})
+    assert errors == {"revision": ["Give the Git repository as well."]}
+
+
 # (what a client of the API sends, the field it is told about, the words)
 BAD_DATA = [
     ({"cpus": 1}, "cpus", "There is no input called “cpus”. Did you mean “cpu”?"),

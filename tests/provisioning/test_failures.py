@@ -11,6 +11,10 @@ from apps.provisioning.failures import OF_MACHINE, RULES, failure_code
             "Volume home: no\nThe repository could not be cloned.\n\nCode: machine:clone-failed",
             "provisioning:repository",
         ),
+        (
+            "Volume home: no\nThe repository x has no revision v9.\n\nCode: machine:revision-not-found",
+            "provisioning:revision",
+        ),
         ("Service app: no\n\nCode: machine:service-ended", "provisioning:early-exit"),
         ("write terraform.tfstate: no space left on device", "provisioning:disk-full"),
         ("Error: Saved plan is stale", "provisioning:plan-stale"),
