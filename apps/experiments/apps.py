@@ -10,6 +10,12 @@ class ExperimentsConfig(AppConfig):
         from apps.core.metrics import register_gauge
         from apps.experiments.selectors.index import index_age, index_size
 
-        register_words({"experiments:index:rebuild": "dropped and rebuilt the"})
+        register_words(
+            {
+                "experiments:index:rebuild": "dropped and rebuilt the",
+                "experiments:run:note-written": "wrote the note of the run",
+                "experiments:run:recreated": "recreated the environment of the run",
+            }
+        )
         register_gauge("index_age_seconds", "Since MLflow last answered a round of the index of runs.", index_age)
         register_gauge("index_runs", "Runs in the index, about.", index_size)
