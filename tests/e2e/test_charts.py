@@ -264,6 +264,20 @@ def test_choices_stay_in_the_address(charts):
     assert charts.locator("#chart-scatter [name=y]").input_value() == "duration"
 
 
+def test_without_mlflow_the_curves_say_so_and_the_other_charts_go_on(dana, portal, study):
+    said = {"title": "The MLflow server does not answer just now", "detail": "Nothing is lost.", "status": 503}
+    dana.route("**/charts/curves/**", lambda route: route.fulfill(status=503, json=said))
+    dana.goto(f"{portal.url}experiments/{study.id}/charts/")
+    card = curve(dana, "loss")
+    expect(card).to_contain_text("The MLflow server does not answer just now")
+    scatter = dana.locator("#chart-scatter [data-chart-box]")
+    scatter.scroll_into_view_if_needed()
+    expect(scatter).to_have_attribute("data-drawn", NUMBER, timeout=15_000)
+    dana.unroute("**/charts/curves/**")
+    card.get_by_role("button", name="Try again").click()
+    expect(card.locator("canvas")).to_be_visible()
+
+
 def test_curves_of_a_running_run_grow_by_themselves(charts, study):
     card = curve(charts, "loss")
     before = int(card.locator(".chart-box").get_attribute("data-drawn") or 0)

@@ -35,7 +35,7 @@ def charts(request: HttpRequest, experiment_id: str = "") -> HttpResponse:
     columns = columns_of(selection.runs, experiment=experiment)
     names = curve_names(columns, experiment)
     curved = {column.label for column in columns if column.history}
-    shown = request.GET.getlist("curve") or [name for name in names if name in curved][:CURVES_SHOWN] or names[:1]
+    shown = request.GET.getlist("curve") or [name for name in names if name in curved][:CURVES_SHOWN]
     ids = [run.run_id for run in selection.runs[:CURVES_MOST]]
     first = runs_chosen(request.user, ids)
     if first:

@@ -62,7 +62,7 @@
           type: "scatter", z: 3, emphasis: { scale: 1.4 },
           data: this.drawn.map((one) => {
             const look = this.point(one.run);
-            return { value: [one.x, one.y, one.z], symbol: "circle", symbolSize: look.symbolSize + 1, itemStyle: { borderColor: charts.token("--sl-text"), borderWidth: charts.selection.picked.has(one.run.id) ? 3 : 1 } };
+            return { value: [one.x, one.y, one.z], symbol: "circle", symbolSize: look.symbolSize + 1, itemStyle: { opacity: look.itemStyle.opacity, borderColor: charts.token("--sl-text"), borderWidth: charts.selection.picked.has(one.run.id) ? 3 : 1 } };
           }),
         }],
       };
@@ -92,7 +92,7 @@
         cells.push([ix / (SIZE - 1), iy / (SIZE - 1), low + ((band + 0.5) / BANDS) * (high - low)]);
       }));
       return {
-        type: "custom", z: 1, silent: true, data: cells, encode: { x: -1, y: -1 }, clip: true,
+        type: "custom", z: 1, silent: true, progressive: 0, data: cells, encode: { x: -1, y: -1 }, clip: true,
         renderItem: (params, api) => {
           const [sx, sy] = [api.value(0), api.value(1)];
           const [left, bottom] = api.coord([scaleX.back(sx - half), scaleY.back(sy - half)]);

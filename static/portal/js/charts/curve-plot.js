@@ -87,10 +87,26 @@
         series.push({ stroke: charts.faded(colour, quiet ? 0.1 : 0.25), width: 1, points: { show: false }, run: line.run });
         rows.push(line.ys);
       }
-      series.push({ stroke: colour, width, dash: lines.length > 1 ? style.dash : [], run: line.run, main: line, points: { size: 5, fill: colour } });
+      series.push({ stroke: colour, front: charts.colourOf(style, true), width, dash: lines.length > 1 ? style.dash : [], run: line.run, main: line, points: { size: 5, fill: colour } });
       rows.push(line.smooth || line.ys);
     });
     return { series, rows };
+  }
+
+  /* The curve that is pointed at, once more and in front: uPlot leaves it between the others. */
+  function onTop(u, one) {
+    const path = one?._paths?.stroke;
+    if (!path) return;
+    const { ctx, bbox } = u;
+    ctx.save();
+    ctx.beginPath();
+    ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+    ctx.clip();
+    ctx.strokeStyle = one.front;
+    ctx.lineWidth = 2 * devicePixelRatio;
+    ctx.setLineDash((one.dash || []).map((part) => part * devicePixelRatio));
+    ctx.stroke(path);
+    ctx.restore();
   }
 
   /* uPlot's log scale wants a range above zero, and a flat line wants some room. */
@@ -125,23 +141,24 @@
       focus: { alpha: 0.3 },
       cursor: {
         dataIdx: nearest, focus: { prox: 24 }, drag: { x: true, y: false, uni: 20 }, sync: { key: view.sync, setSeries: false, scales: ["x", null] },
-        points: { size: 7, width: 0, show: (u, index) => (series[index].main ? undefined : false) },
+        points: { size: 7, one: true },
       },
       hooks: {
-        draw: [() => {
+        draw: [(u) => {
+          onTop(u, focused);
           if (drawn) return;
           drawn = true;
           view.onDrawn?.();
         }],
         setSeries: [(u, index, change) => {
           if (change?.focus === undefined) return;
-          focused = index ? series[index] : null;
+          focused = index ? u.series[index] : null;
           if (!focused) view.onRead(null);
         }],
         setCursor: [(u) => {
           if (!focused?.run || u.cursor.left < 0) return;
-          const place = series.findIndex((one) => one.run === focused.run && one.main);
-          view.onRead(series[place].main, pointOf(series[place].main, u.cursor.idxs[place], data[place]));
+          const place = u.series.findIndex((one) => one.run === focused.run && one.main);
+          view.onRead(u.series[place].main, pointOf(u.series[place].main, u.cursor.idxs[place], data[place]));
         }],
       },
     }, data, view.host);

@@ -13,6 +13,8 @@
   const [PLUS, DOWN] = ["path://M-5,-2H-2V-5H2V-2H5V2H2V5H-2V2H-5Z", "path://M-5,-4H5L0,5Z"];
   const SYMBOLS = ["circle", "circle", "rect", "triangle", "diamond", "roundRect", PLUS, DOWN, "emptyCircle"];
 
+  const MANY = 300;
+
   class Plot {
     constructor(root) {
       this.root = root;
@@ -32,6 +34,10 @@
       });
       selection.changed(() => this.redraw());
       charts.onTheme(() => this.redraw());
+      document.addEventListener("slipway:runs-changed", () => {
+        this.ready = false;
+        this.show();
+      });
       new ResizeObserver(() => this.resized()).observe(this.box);
     }
 
@@ -181,14 +187,19 @@
       return { left: 30, right: 24, top: 16, bottom, containLabel: true };
     }
 
+    /* How far in front a run is drawn: what is picked, then the eight series, then the others. */
+    importance(run) {
+      return selection.picked.has(run.id) ? 2 : charts.pageRuns.style(run.id).slot ? 1 : 0;
+    }
+
     /* How a run's point looks; a picked one is larger and outlined. */
-    point(run, size = 9) {
+    point(run, size = this.runs().length > MANY ? 6 : 9) {
       const style = charts.pageRuns.style(run.id);
       const picked = selection.picked.has(run.id);
       const dim = selection.picked.size > 0 && !picked;
       return {
         symbol: SYMBOLS[style.slot], symbolSize: picked ? size + 5 : size,
-        itemStyle: { color: charts.colourOf(style, picked), opacity: dim ? 0.4 : 0.9, borderColor: charts.token(picked ? "--sl-text" : "--sl-surface"), borderWidth: picked ? 2 : 0.5 },
+        itemStyle: { color: charts.colourOf(style, picked), opacity: dim ? 0.4 : style.slot || picked || size > 6 ? 0.9 : 0.55, borderColor: charts.token(picked ? "--sl-text" : "--sl-surface"), borderWidth: picked ? 2 : 0.5 },
       };
     }
 

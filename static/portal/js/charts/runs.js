@@ -33,6 +33,11 @@
     } finally {
       asked.forEach((key) => wanted.delete(key));
     }
+    if (runs && (runs.length !== answer.runs.length || runs.some((run, index) => run.id !== answer.runs[index].id))) {
+      again();
+      asked.forEach((key) => wanted.add(key));
+      return;
+    }
     if (!runs) {
       runs = answer.runs;
       styles = charts.runStyles(runs.map((run) => run.id));
@@ -43,8 +48,16 @@
     });
   }
 
+  /* New runs have come, or old ones have gone: every column is read once more, of the same runs. */
+  function again() {
+    [...values.keys()].forEach((key) => wanted.add(key));
+    values.clear();
+    runs = null;
+    document.dispatchEvent(new CustomEvent("slipway:runs-changed"));
+  }
+
   const value = (key, id) => values.get(key)?.get(id) ?? null;
-  const style = (id) => styles.get(id);
+  const style = (id) => styles.get(id) || charts.runStyle(id);
 
   /* Columns that can be an axis: numbers in at least one run. */
   const numeric = (...kinds) => page.columns.filter((column) => column.numbers > 0 && (!kinds.length || kinds.includes(column.kind)));

@@ -50,7 +50,7 @@
         grid: this.room(),
         xAxis: this.axis(x, this.logarithmic(logX)),
         yAxis: this.axis(y, { nameGap: 46, ...this.logarithmic(logY) }),
-        series: [...this.behind(), { type: "scatter", z: 3, data: this.drawn.map((one) => ({ value: [one.x, one.y], ...this.point(one.run) })), emphasis: { scale: 1.5 } }],
+        series: [...this.behind(), { type: "scatter", z: 3, data: this.layers().map((one) => ({ value: [one.x, one.y], ...this.point(one.run) })), emphasis: { scale: 1.5 } }],
       };
     }
 
@@ -58,10 +58,17 @@
       return [];
     }
 
+    /* The points from the back to the front; the keyboard goes along x. */
+    layers() {
+      return [...this.drawn].sort((a, b) => this.importance(a.run) - this.importance(b.run));
+    }
+
     items() {
       const [x, y] = [this.column("x"), this.column("y")];
-      return this.drawn.map((one, index) => ({
-        series: this.behind().length, index, run: one.run,
+      const place = new Map(this.layers().map((one, index) => [one, index]));
+      const series = this.behind().length;
+      return this.drawn.map((one) => ({
+        series, index: place.get(one), run: one.run,
         words: `${x.label} ${charts.quantity(one.x, x.unit)} · ${y.label} ${charts.quantity(one.y, y.unit)}${this.remark(one)}`,
       }));
     }
