@@ -41,5 +41,5 @@ class FilterInvalid(InvalidInput):
     title = "The filter cannot be read"
 
     def __init__(self, message: str, *, position: int) -> None:
-        super().__init__(message, errors={"filter": [message]})
+        super().__init__(message, errors={"filter": [f"{message} (character {position + 1})"]})
         self.position = position

@@ -1,3 +1,9 @@
 from typing import Any
 
-routes: list[tuple[str, Any, str]] = []
+from apps.experiments.api.experiments import ExperimentViewSet
+from apps.experiments.api.runs import RunViewSet
+
+routes: list[tuple[str, Any, str]] = [
+    ("experiments/runs", RunViewSet, "run"),
+    ("experiments", ExperimentViewSet, "experiment"),
+]
