@@ -41,6 +41,11 @@ class Lacking:
     wanted: str
     held: str = ""
 
+    @property
+    def shown(self) -> str:
+        """ "xgboost==3.0", "Python 3.12", or the name alone."""
+        return f"{self.name}{' ' if self.wanted[:1].isdigit() else ''}{self.wanted}"
+
 
 @dataclass(frozen=True)
 class Answer:

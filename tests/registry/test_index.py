@@ -1,15 +1,17 @@
 """The index over MLflow's registry, on a real MLflow with real models."""
 
+import html
 from typing import Any
 
 import pytest
+from django.urls import reverse
 
 from apps.experiments.exceptions import TrackerAway
 from apps.registry import gateway
 from apps.registry.models import ModelVersion, RegisteredModel, RegistryIndex
 from apps.registry.services.details import version_details_read
 from apps.registry.services.indexing import registry_drop, registry_round, registry_touch
-from tests.cast import Cast
+from tests.cast import Cast, browser
 from tests.registry.world import Registry
 
 pytestmark = pytest.mark.django_db
@@ -138,3 +140,46 @@ def test_a_second_worker_leaves_a_round_to_the_first(cast: Cast, registry: Regis
     monkeypatch.setattr(gateway, "models_all", meanwhile)
     assert registry_round()
     assert second == [False]
+
+
+def test_the_owner_is_who_made_the_first_version_not_who_is_claimed(
+    cast: Cast, registry: Registry, logged_models: dict[str, Any]
+) -> None:
+    tags = [{"key": "slipway.team", "value": "churn"}, {"key": "slipway.user", "value": "mira"}]
+    registry.ask("POST", "registered-models/create", json={"name": "churn.claimed", "tags": tags})
+    registry.made.append("churn.claimed")
+    registry_round()
+    assert RegisteredModel.objects.get().owner == cast.mira
+    registry.version("churn.claimed", logged_models["first"], **{"slipway.user": "dana"})
+    registry_round()
+    assert RegisteredModel.objects.get().owner == cast.dana
+
+
+def test_an_owner_who_has_left_the_team_is_none(cast: Cast, registry: Registry, logged_models: dict[str, Any]) -> None:
+    registry.model("churn.scores")
+    registry.version("churn.scores", logged_models["first"], **{"slipway.user": "dana"})
+    registry_round()
+    cast.dana.memberships.filter(team=cast.churn).delete()
+    RegisteredModel.objects.update(fingerprint="")
+    registry_round()
+    assert RegisteredModel.objects.get().owner is None
+
+
+@pytest.mark.parametrize(
+    "name", ["churn.a?b#c", "churn.100%", 'churn.it\'s "so"', "churn.<b>x", "churn.&amp;", "churn.+ +", "churn.ÄÖ"]
+)
+def test_pages_of_odd_names_are_found_and_shown_safely(
+    cast: Cast, registry: Registry, logged_models: dict[str, Any], name: str
+) -> None:
+    registry.model(name)
+    registry.version(name, logged_models["first"])
+    registry_round()
+    client = browser(cast.dana)
+    listed = client.get("/models/").content.decode()
+    assert "<b>x" not in listed
+    url = reverse("registry:model", args=[name])
+    assert url in html.unescape(listed)
+    for path in (url, f"{url}1/", f"{url}compare/", f"{url}alias/", f"{url}card/"):
+        assert client.get(path).status_code == 200, path
+    move = {"alias": "champion", "version": "1", "from_version": ""}
+    assert client.post(f"{url}alias/", move).status_code == 302

@@ -256,8 +256,8 @@ def test_a_stopped_endpoint_is_said(cast: Cast, deployed: SimpleNamespace) -> No
 def test_the_version_page_says_what_its_python_would_lack(cast: Cast, deployed: SimpleNamespace) -> None:
     ModelVersion.objects.update(requirements=["xgboost==3.0", "scikit-learn==1.0"], python="3.9.1")
     text = browser(cast.dana).get("/models/churn.scores/1/").content.decode()
-    assert "xgboost ==3.0, which is not there" in text
-    assert "scikit-learn ==1.0, and would get 1.8.0" in text
+    assert "xgboost==3.0, which is not there" in text
+    assert "scikit-learn==1.0, and would get 1.8.0" in text
     assert "Python 3.9, and would get 3.11" in text
     assert "model_name=churn.scores&amp;model_version=1" in text
 

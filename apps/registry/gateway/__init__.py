@@ -31,9 +31,10 @@ def model_get(name: str) -> JSON | None:
 
 
 def versions_of(name: str) -> Iterator[JSON]:
-    """All versions of one model, newest first. Nothing for a name that MLflow's filter cannot say (both quotes)."""
+    """All versions of one model, newest first."""
     literal = _literal(name)
     if literal is None:
+        yield from _versions_one_by_one(name)
         return
     yield from _pages(
         "model-versions/search",
@@ -42,6 +43,15 @@ def versions_of(name: str) -> Iterator[JSON]:
         order_by="version_number DESC",
         max_results=VERSIONS_PAGE,
     )
+
+
+def _versions_one_by_one(name: str) -> Iterator[JSON]:
+    """Of a name that MLflow's filter cannot say: its newest ones by number."""
+    latest = (model_get(name) or {}).get("latest_versions") or []
+    newest = max((int(each.get("version", 0)) for each in latest), default=0)
+    for number in range(newest, max(0, newest - VERSIONS_PAGE), -1):
+        if (found := version_get(name, number)) is not None:
+            yield found
 
 
 def versions_changed() -> Iterator[JSON]:

@@ -18,7 +18,7 @@ from apps.registry.auditing import AuditTarget
 from apps.registry.models import AliasMove, ModelCard, RegisteredModel, RegistryIndex
 from apps.registry.services.locking import model_lock
 from apps.registry.services.sentinel import aliases_compare, aliases_differ, aliases_known, aliases_write
-from apps.registry.services.versions import versions_write
+from apps.registry.services.versions import USER_TAG, versions_write
 
 JSON = dict[str, Any]
 LEASE = timedelta(seconds=60)
@@ -122,12 +122,15 @@ def _team_of(tags: dict[str, str]) -> Team | None:
 
 
 def _owner_of(row: RegisteredModel) -> User | None:
-    """Who registered it, while they belong to the team; until its versions are read, whoever is known."""
-    username = row.tags.get("slipway.user", "")
-    if row.team is None or not username:
-        return row.owner if row.team else None
-    member = Membership.objects.filter(team=row.team, user__username=username).select_related("user").first()
-    return member.user if member else row.owner
+    """Whoever it is known to be, while they belong to the team. The tag only stands in until versions are read: clients
+    may claim it, and who made a version is stamped.
+    """
+    if row.team is None:
+        return None
+    members = Membership.objects.filter(team=row.team).select_related("user")
+    known = members.filter(user=row.owner_id).first() if row.owner_id else None
+    known = known or members.filter(user__username=row.tags.get(USER_TAG, "")).first()
+    return known.user if known else None
 
 
 def _last_promoted(row: RegisteredModel) -> Any:

@@ -88,8 +88,7 @@ def _sum_up(model: RegisteredModel) -> None:
     versions = list(ModelVersion.objects.filter(model=model).order_by("version").values_list("version", "created_by"))
     model.version_count = len(versions)
     model.newest_version = versions[-1][0] if versions else None
-    if model.owner_id is None and model.team_id is not None:
-        authors = [author for _, author in versions if author is not None]
-        member = Membership.objects.filter(team_id=model.team_id, user_id__in=authors[:1]).first()
-        model.owner_id = member.user_id if member else None
+    first = next((author for _, author in versions if author is not None), None)
+    if model.team_id and first and Membership.objects.filter(team_id=model.team_id, user_id=first).exists():
+        model.owner_id = first
     model.save(update_fields=["version_count", "newest_version", "owner"])
