@@ -214,6 +214,36 @@ def test_without_mlflow_the_curves_say_so_and_the_page_goes_on(cast, study, away
     assert browser(cast.dana).get(f"/experiments/{study.pk}/charts/").status_code == 200
 
 
+def test_every_point_is_a_file_of_its_own(cast, study, tracker, monkeypatch):
+    monkeypatch.setattr(histories, "PAGE_POINTS", 4)
+    long = run_make(study, name="=cmd()", run_id=tracker.run(loss=[*range(9), "NaN"]))
+    other = run_make(study, run_id=tracker.run(2))
+    query = {"run": [long.run_id, other.run_id], "metric": "loss"}
+    answer = browser(cast.dana).get("/experiments/charts/points/", query)
+    rows = b"".join(answer.streaming_content).decode().splitlines()
+    assert rows[0] == "run_id,run,metric,step,time,value"
+    assert len(rows) == 1 + 10 + 2
+    assert rows[1] == f"{long.run_id},'=cmd(),loss,0,2023-11-14T22:13:20.000+00:00,0.0"
+    assert rows[10].endswith(",9,2023-11-14T22:13:29.000+00:00,NaN")
+    assert browser(cast.mallory).get("/experiments/charts/points/", query).status_code == 404
+
+
+def test_the_file_says_that_mlflow_is_away(cast, study, away):
+    run = run_make(study)
+    answer = browser(cast.dana).get("/experiments/charts/points/", {"run": run.run_id, "metric": "loss"})
+    assert answer.status_code == 503
+
+
+def test_columns_of_the_table_are_none_of_the_charts(cast, study):
+    run_make(study, metrics={"auc": 0.9})
+    page = browser(cast.dana).get(f"/experiments/{study.pk}/charts/?column=params.a&filter=duration+%3E+1&picked=x")
+    said = page.context["page"]["values"]
+    assert "filter=duration" in said
+    assert "column" not in said
+    assert "picked" not in said
+    assert "column=params.a" in page.context["table_url"]
+
+
 def test_several_metrics_are_read_side_by_side(tracker):
     run_id = tracker.run(3, acc=[0.1, 0.2])
     found = curves_read([CurveOf(run_id, "v1")], ["loss", "acc", "none"], points=250)

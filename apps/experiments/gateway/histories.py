@@ -14,7 +14,7 @@ import logging
 import math
 import threading
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 POINTS_MOST = 2500  # MLflow's own limit of a run
 ANSWER_POINTS = 25_000  # about what one answer should hold: MLflow needs 35 ms for a thousand
+PAGE_POINTS = 5000
 KEPT_SECONDS = 12 * 3600
 WHOLE = 0  # in place of a number of points: nothing was left out
 SAMPLED = '"sampled":true}'
@@ -144,6 +145,30 @@ def history_bulk(run_ids: Sequence[str], metric: str, *, points: int) -> dict[st
         if row.get("run_id") in rows:
             rows[row["run_id"]].append(row)
     return {run_id: _curve(found, points) for run_id, found in rows.items()}
+
+
+def history_pages(run_id: str, metric: str) -> Iterator[list[tuple[int, int, float | str]]]:
+    """Every point of one curve as (step, milliseconds since 1970, value), in the order of time, some thousand each.
+
+    What is not finite is a word, as in a curve. Raises `TrackerAway`; a run that MLflow has lost has no points.
+    """
+    token = ""
+    while True:
+        params = {"run_id": run_id, "metric_key": metric, "max_results": PAGE_POINTS}
+        try:
+            answer = gateway.call(
+                "GET", "metrics/get-history", params=params | ({"page_token": token} if token else {})
+            )
+        except TrackerRefused:
+            return
+        yield [
+            (int(row.get("step", 0)), int(row.get("timestamp", 0)), odd_word(value) or value)
+            for row in answer.get("metrics", [])
+            for value in [float(row.get("value", 0.0))]
+        ]
+        token = answer.get("next_page_token", "")
+        if not token:
+            return
 
 
 def _curve(rows: list[dict[str, Any]], points: int) -> str:

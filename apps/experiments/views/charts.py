@@ -20,11 +20,13 @@ from apps.experiments.selectors.charts import (
     runs_chosen,
     selection_of,
 )
-from apps.experiments.views.charts_data import curve_of, experiment_find
+from apps.experiments.views.charts_data import curve_of
+from apps.experiments.views.finding import experiment_find, table_url
 
 CURVES_SHOWN = 4
 # What the scripts keep in the address for themselves: not part of the query of the runs.
-OWN_WORDS = ("picked", "curve", "axis", "smooth", "log", "axes")
+OWN_WORDS = ("run", "picked", "curve", "axis", "smooth", "log", "axes")
+RUN_WORDS = ("filter", "ordering", "archived", "team", "run")
 
 
 @login_required
@@ -40,8 +42,7 @@ def charts(request: HttpRequest, experiment_id: str = "") -> HttpResponse:
     first = runs_chosen(request.user, ids)
     if first:
         curves_warm([curve_of(run) for run in first], shown[:CURVES_SHOWN], points=points_of(len(first)))
-    query = runs_query(request.GET)
-    path = request.path
+    query, path = table_query(request.GET), request.path
     context = {
         "experiment": experiment,
         "heading": "Charts",
@@ -56,10 +57,10 @@ def charts(request: HttpRequest, experiment_id: str = "") -> HttpResponse:
         "table_url": _table_url(experiment, query),
         "page": {
             "columns": [column.said() for column in columns],
-            "values": f"{path}values/?{query}",
+            "values": f"{path}values/?{runs_query(request.GET)}",
             "metric": main_metric(columns, experiment),
             "charts": path,
-            "table": _table_url(experiment, ""),
+            "table": table_url(experiment),
             "filter": request.GET.get("filter", ""),
             "compare": reverse("experiments:compare"),
             "runs": len(selection.runs),
@@ -95,6 +96,11 @@ def main_metric(columns: Sequence[Column], experiment: Experiment | None) -> str
 
 def runs_query(query: QueryDict) -> str:
     """The part of the address that says which runs are meant."""
+    return urlencode([(name, value) for name in RUN_WORDS for value in query.getlist(name)])
+
+
+def table_query(query: QueryDict) -> str:
+    """What the table of the same runs is asked for: the address without what the charts' scripts keep in it."""
     kept = query.copy()
     for name in [name for name in kept if name in OWN_WORDS or name.startswith("chart-")]:
         del kept[name]
@@ -109,5 +115,5 @@ def _crumbs(experiment: Experiment | None, query: str) -> list[dict[str, str]]:
 
 
 def _table_url(experiment: Experiment | None, query: str) -> str:
-    path = reverse("experiments:experiment", args=[experiment.pk]) if experiment else reverse("experiments:runs")
+    path = table_url(experiment)
     return f"{path}?{query}" if query else path

@@ -13,8 +13,9 @@ from django.views.decorators.http import require_safe
 from apps.core.responses import PROBLEM_JSON, problem
 from apps.experiments.exceptions import TrackerAway
 from apps.experiments.gateway.histories import EMPTY, CurveOf, curves_glance, curves_kept, curves_read, points_of
-from apps.experiments.models import Experiment, Run
+from apps.experiments.models import Run
 from apps.experiments.selectors.charts import CURVES_MOST, runs_chosen, selection_of, unit_of, values_of_columns
+from apps.experiments.views.finding import experiment_find
 
 METRICS_MOST = 12
 QUICK_RUNS = 3  # so many that still run are read within the wink of an eye
@@ -123,13 +124,6 @@ def _away(error: TrackerAway) -> HttpResponse:
     response = JsonResponse(body, status=error.status, content_type=PROBLEM_JSON)
     response.headers["Retry-After"] = str(error.retry_after)
     return _never(response)
-
-
-def experiment_find(request: HttpRequest, experiment_id: str) -> Experiment:
-    found = Experiment.objects.visible_to(request.user).filter(pk=experiment_id[:33]).first()
-    if found is None:
-        raise Http404
-    return found
 
 
 @login_required

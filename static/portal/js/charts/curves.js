@@ -238,7 +238,7 @@
       const without = this.section.runs.filter((run) => selection.shown(run.id)).length - runs.length;
       if (without) say.push(`${plural(without, "run has", "runs have")} no value of it.`);
       if (!this.answer.complete) say.push("A first look; every point follows.");
-      else if (runs.some((run) => this.curves[run.id].sampled)) say.push(`Of longer curves ${figure(this.answer.points)} points each, evenly chosen by MLflow.`);
+      else if (runs.some((run) => this.curves[run.id].sampled)) say.push(`Of longer curves ${figure(this.answer.points)} points each, evenly chosen by MLflow; the CSV has all.`);
       this.note.textContent = say.join(" ");
     }
 
@@ -268,9 +268,16 @@
       });
     }
 
+    /* What is drawn; of curves that are a sample, everything, which the server writes. */
     csv() {
+      const shown = this.section.shownRuns(this.curves);
+      if (shown.some((run) => this.curves[run.id].sampled)) {
+        const query = new URLSearchParams([...shown.map((run) => ["run", run.id]), ["metric", this.metric]]);
+        location.assign(`${this.section.root.dataset.points}?${query}`);
+        return;
+      }
       const rows = [["run_id", "run", "metric", "step", "time", "value"]];
-      this.section.shownRuns(this.curves).forEach((run) => {
+      shown.forEach((run) => {
         const { values, steps, times, from, odd } = this.curves[run.id];
         values.forEach((value, index) => rows.push([run.id, run.name, this.metric, steps[index], new Date(from + times[index]).toISOString(), odd[index] ?? value]));
       });
