@@ -226,3 +226,22 @@ def test_traces_of_the_run_are_listed(study: Study, people: Any) -> None:
         assert words in shown, words
     assert "predict-1" not in shown
     assert "No traces" in text_of(page(people.dana, study.run(), "traces/"))
+
+
+def test_a_run_with_very_many_metrics_is_kept_until_something_of_it_changes(
+    study: Study, people: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from apps.experiments.views import run_finding
+
+    run_id = study.run(indexed=False)
+    study.tracker.log(run_id, metrics={f"m{n}": float(n) for n in range(1001)})
+    study.row(run_id)
+    asked: list[str] = []
+    real = run_finding.run_read
+    monkeypatch.setattr(run_finding, "run_read", lambda one: asked.append(one) or real(one))
+    for tab in ("", "metrics/", "lineage/"):
+        assert page(people.dana, run_id, tab).status_code == 200
+    assert len(asked) == 1
+    browser_of(people.dana).post(f"/experiments/runs/{run_id}/note/", {"note": "seen at once"})
+    assert "seen at once" in text_of(page(people.dana, run_id))
+    assert len(asked) == 2

@@ -4,6 +4,7 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.core.cache import cache
 from django.http import Http404, HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -34,6 +35,8 @@ TABS = (
     ("run-lineage", "Lineage"),
 )
 EXPERIMENTS = "/experiments/"
+MANY_METRICS = 1000
+KEPT_SECONDS, KEPT_RUNNING_SECONDS = 60, 3
 AWAY_TITLE = "The MLflow server does not answer just now"
 AWAY_TEXT = (
     "This is what the index knew of the run when it was last read. Curves, files and traces come back with the server; "
@@ -147,7 +150,7 @@ def run_page_of(user: User, run_id: str) -> RunPage:
     if run is None and Run.objects.filter(run_id=run_id).exists():
         raise Http404
     try:
-        detail = run_read(run_id)
+        detail = _read(run_id, run)
     except TrackerAway:
         if run is None:  # What is hidden and what nobody knows are answered alike.
             raise Http404 from None
@@ -159,6 +162,21 @@ def run_page_of(user: User, run_id: str) -> RunPage:
     if run is None or run.experiment_id != detail.experiment_id:
         run = _index_now(user, detail)
     return RunPage(user, run, detail)
+
+
+def _read(run_id: str, run: Run | None) -> RunDetail:
+    """From MLflow; with very many metrics it needs a second for each look, so that such a run is kept for a moment.
+
+    What the index notices of it meanwhile, a note written here among that, ends the moment.
+    """
+    key = f"run-detail:{run_id}:{run.fingerprint}" if run else ""
+    kept: RunDetail | None = cache.get(key) if run and run.metrics.count() > MANY_METRICS else None
+    if kept is not None:
+        return kept
+    detail = run_read(run_id)
+    if key and len(detail.metrics) > MANY_METRICS:
+        cache.set(key, detail, KEPT_SECONDS if detail.ended_at else KEPT_RUNNING_SECONDS)
+    return detail
 
 
 def run_known(request: HttpRequest, run_id: str) -> Run:
