@@ -438,3 +438,12 @@ def test_hostile_names_stay_text(cast: Cast, dana: Client) -> None:
         page = dana.get(url).content.decode()
         for markup in ("<script>x", "<script>alert", "<i>", "<u>", "<b>", "<svg onload", "<img src=x"):
             assert markup not in page
+
+
+def test_selected_runs_are_compared_at_an_address_of_their_own(dana: Client, study: Experiment) -> None:
+    body = {"run": ["1" * 32, "2" * 32], "experiment": study.pk}
+    asked = f"?run={'1' * 32}&run={'2' * 32}"
+    assert dana.post("/experiments/bulk/", {**body, "action": "compare"})["Location"] == f"/experiments/compare/{asked}"
+    charts = dana.post("/experiments/bulk/", {**body, "action": "charts"})["Location"]
+    assert charts == f"/experiments/{study.pk}/charts/{asked}"
+    assert dana.post("/experiments/bulk/", {**body, "action": "nonsense"}).status_code == 400

@@ -1,6 +1,7 @@
 """What is done from the runs table: columns, baseline, views, notes, and changes of the runs that are selected."""
 
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import messages
@@ -25,6 +26,7 @@ from apps.experiments.services.run_notes import run_note_write
 from apps.experiments.services.views import view_delete, view_save
 from apps.experiments.views.finding import experiment_asked, person, query_kept, table_url
 
+LOOKS = {"compare": "experiments:compare", "charts": "experiments:charts"}
 KINDS = (("metrics", "Metrics"), ("params", "Parameters"), ("tags", "Tags"))
 
 
@@ -99,15 +101,17 @@ def baseline(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_POST
 def bulk(request: HttpRequest) -> HttpResponse:
-    """Tag, archive or restore the runs that are selected."""
+    """Compare, draw, tag, archive or restore the runs that are selected."""
     shown = experiment_asked(request, request.POST.get("experiment", ""))
     action = request.POST.get("action", "")
     form = TagForm(request.POST) if action == "tag" else ChosenForm(request.POST)
-    if action not in {"tag", "archive", "restore"}:
-        raise InvalidInput("Say what is to be done: tag, archive or restore.")
+    if action not in {"tag", "archive", "restore", *LOOKS}:
+        raise InvalidInput("Say what is to be done: compare, charts, tag, archive or restore.")
     if not form.is_valid():
         messages.error(request, " ".join(str(one) for found in form.errors.values() for one in found))
         return _back(request, shown)
+    if action in LOOKS:
+        return _look(action, shown, form.cleaned_data["run"])
     found = _runs(request, form.cleaned_data["run"])
     user = person(request)
     try:
@@ -125,6 +129,13 @@ def bulk(request: HttpRequest) -> HttpResponse:
         return _back(request, shown)
     messages.success(request, said)
     return _back(request, shown)
+
+
+def _look(action: str, shown: Experiment | None, run_ids: list[str]) -> HttpResponse:
+    """To the page of the runs that are selected, which has an address of its own."""
+    name = "experiments:experiment-charts" if action == "charts" and shown else LOOKS[action]
+    address = reverse(name, args=[shown.pk] if action == "charts" and shown else [])
+    return redirect(f"{address}?{urlencode([('run', run_id) for run_id in run_ids])}")
 
 
 def _runs_said(count: int) -> str:

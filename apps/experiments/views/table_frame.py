@@ -38,8 +38,6 @@ def frame_context(
         "menu": _menu(query, shown),
         "freshness": freshness(),
         "table_url": table_url(shown),
-        "charts_url": _charts_url(shown, kept),
-        "compare_url": reverse("experiments:compare"),
         "complete_url": reverse("experiments:complete"),
         "fresh_url": f"{reverse('experiments:fresh')}?{kept}&experiment={ident}",
         "topics": f"experiment:{ident}" if shown else "",

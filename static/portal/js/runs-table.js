@@ -178,7 +178,7 @@
   /* Notes */
   table.addEventListener("click", (event) => {
     const link = event.target.closest("[data-note]");
-    if (!link || event.ctrlKey || event.metaKey || event.shiftKey || !bar?.querySelector("[name=action]")) return;
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey || !bar?.querySelector("[value=archive], [value=restore]")) return;
     event.preventDefault();
     noteEdit(link);
   });
