@@ -57,7 +57,7 @@ class CardForm(forms.Form):
         return {section.key: self.cleaned_data.get(section.key, "") for section in SECTIONS}
 
 
-NEW = ""
+NEW = ":new"  # no model can be called so
 
 
 class RegisterForm(forms.Form):
@@ -66,7 +66,7 @@ class RegisterForm(forms.Form):
     run = forms.CharField(max_length=32, widget=forms.HiddenInput)
     request = forms.CharField(max_length=60, widget=forms.HiddenInput(attrs={"autocomplete": "off"}))
     model = forms.ChoiceField(label="Model", error_messages={"required": "Choose what is registered."})
-    name = forms.ChoiceField(label="Register as", required=False)
+    name = forms.ChoiceField(label="Register as", initial=NEW)
     new_name = forms.CharField(
         label="Name of the new model",
         required=False,
@@ -97,14 +97,14 @@ class RegisterForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         found = super().clean() or {}
-        if not found.get("name") and not (found.get("new_name") or "").strip() and "new_name" not in self.errors:
+        if found.get("name") == NEW and not (found.get("new_name") or "").strip() and "new_name" not in self.errors:
             self.add_error("new_name", "Give the new model a name, or choose one that is there.")
         return found
 
     def wanted(self) -> dict[str, Any]:
         """For `version_register`."""
         given = self.cleaned_data
-        is_new = not given["name"]
+        is_new = given["name"] == NEW
         rest = given["new_name"].strip().removeprefix(self.prefix_shown)
         return {
             "source": given["model"],

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from django.urls import NoReverseMatch, reverse
+from django.urls import reverse
 from django.utils import timezone
 
 from apps.accounts.models import User
@@ -49,10 +49,7 @@ def lineage_of(version: ModelVersion, run: Run | None, deployments: list[Deploym
 
 
 def run_url(run_id: str) -> str:
-    try:
-        return reverse("experiments:run", args=[run_id])
-    except NoReverseMatch:
-        return ""
+    return reverse("experiments:run", args=[run_id]) if run_id else ""
 
 
 def _datasets(run: Run | None) -> list[Node]:

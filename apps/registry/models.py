@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from apps.core.models import RecordModel
-from apps.registry.querysets import RegisteredModelQuerySet
+from apps.registry.querysets import ModelAliasQuerySet, ModelVersionQuerySet, RegisteredModelQuerySet
 
 NAME_LENGTH = 256
 
@@ -107,6 +107,8 @@ class ModelVersion(models.Model):
     size_bytes = models.BigIntegerField(null=True)
     digest = models.CharField(max_length=64, blank=True, help_text="SHA-256 over paths and contents of its files, hex.")
 
+    objects = ModelVersionQuerySet.as_manager()
+
     class Meta:
         ordering = ["-version"]
         constraints = [models.UniqueConstraint(fields=["model", "version"], name="model_version_once")]
@@ -126,6 +128,8 @@ class ModelAlias(models.Model):
     model = models.ForeignKey(RegisteredModel, on_delete=models.CASCADE, related_name="aliases", db_index=False)
     alias = models.CharField(max_length=255)
     version = models.PositiveIntegerField()
+
+    objects = ModelAliasQuerySet.as_manager()
 
     class Meta:
         ordering = ["alias"]

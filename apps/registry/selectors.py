@@ -6,7 +6,7 @@ from datetime import datetime
 
 from django.db.models import Exists, F, OuterRef, Prefetch, Q, QuerySet
 
-from apps.accounts.models import User
+from apps.accounts.models import Team, User
 from apps.core.clock import database_now
 from apps.experiments.models import Experiment, Run
 from apps.registry.models import AliasMove, ModelAlias, ModelCard, ModelVersion, RegisteredModel, RegistryIndex
@@ -93,10 +93,10 @@ def aliases_by_version(model: RegisteredModel) -> dict[int, list[str]]:
     return found
 
 
-def moves_of(model: RegisteredModel, limit: int = 50) -> list[AliasMove]:
+def moves_of(model: RegisteredModel) -> QuerySet[AliasMove]:
     """Newest first."""
     rows = AliasMove.objects.filter(model_name=model.name, born=model.born).select_related("actor")
-    return list(rows.order_by("-noticed_at", "-id")[:limit])
+    return rows.order_by("-noticed_at", "-id")
 
 
 def cards_of(model: RegisteredModel) -> QuerySet[ModelCard]:
@@ -120,3 +120,22 @@ def runs_seen(user: User, run_ids: Collection[str]) -> dict[str, Run]:
     rows = Run.objects.visible_to(user).filter(run_id__in=[run_id for run_id in run_ids if run_id])
     experiments = Prefetch("experiment", Experiment.objects.only("id", "name", "main_metric"))
     return {run.run_id: run for run in rows.defer("haystack").prefetch_related(experiments)}
+
+
+def card_when_newest(model: RegisteredModel, version: ModelVersion) -> dict[str, str]:
+    """The card belongs to the model: what it said last while this version was the newest."""
+    later = ModelVersion.objects.filter(model=model, version__gt=version.version).order_by("version")
+    ended = later.values_list("created_at", flat=True).first()
+    cards = cards_of(model)
+    card = (cards.filter(created_at__lte=ended) if ended else cards).first()
+    return dict(card.sections) if card else {}
+
+
+def names_of_team(team: Team) -> list[str]:
+    rows = RegisteredModel.objects.kept().filter(team=team).order_by("name")
+    return list(rows.values_list("name", flat=True)[:2000])
+
+
+def versions_from_run(user: User, run: Run, limit: int = 20) -> list[ModelVersion]:
+    rows = ModelVersion.objects.visible_to(user).filter(run_id=run.run_id, model__gone_at=None)
+    return list(rows.only("model_id", "version").order_by("model_id", "version")[:limit])

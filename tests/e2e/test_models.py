@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, expect
 
 from tests.e2e.conftest import Portal, sign_in
 from tests.e2e.notebook import Notebook, notebooks_destroy
+from tests.e2e.test_runtimes import walk
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("portal"), pytest.mark.timeout(600)]
 
@@ -87,5 +88,9 @@ def test_a_model_goes_from_its_run_to_a_prediction(portal: Portal, browser: Brow
         row = page.get_by_role("row", name=re.compile(re.escape(name)))
         expect(row).to_contain_text("Running")
         expect(row).to_contain_text("champion")
+        for number, path in enumerate(("", "1/", "card/", "alias/?alias=champion", "compare/")):
+            walk(page, portal, f"model-{number}", f"models/{name}/{path}")
+        walk(page, portal, "models", "models/")
+        walk(page, portal, "register", f"models/register/?run={run_id}&model={model_id}")
     finally:
         notebooks_destroy(portal, token, endpoint)

@@ -38,7 +38,7 @@ def test_the_form_registers_a_new_model_stamped_with_team_and_person(
     page = client.get("/models/register/", {"run": run.run_id, "model": model_id})
     assert page.status_code == 200
     token = page.context["form"].initial["request"]
-    form = {"run": run.run_id, "request": token, "model": model_id, "name": "", "new_name": "leavers"}
+    form = {"run": run.run_id, "request": token, "model": model_id, "name": ":new", "new_name": "leavers"}
     made.append("churn.leavers")
     answer = client.post("/models/register/", form)
     assert answer.status_code == 302, answer.content.decode()

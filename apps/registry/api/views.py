@@ -29,7 +29,7 @@ from apps.registry.api.serializers import (
 from apps.registry.deployed import deployments_of
 from apps.registry.models import AliasMove, ModelAlias, ModelCard, ModelVersion, RegisteredModel
 from apps.registry.prediction import body_check
-from apps.registry.selectors import cards_of, model_get
+from apps.registry.selectors import cards_of, model_get, moves_of
 from apps.registry.services.aliases import alias_delete, alias_set
 from apps.registry.services.cards import card_write
 from apps.registry.services.predicting import prediction_send
@@ -111,9 +111,8 @@ class RegisteredVersionViewSet(
         return RegisteredVersionDetailSerializer if self.action == "retrieve" else RegisteredVersionSerializer
 
     def get_queryset(self) -> QuerySet[ModelVersion]:
-        seen = RegisteredModel.objects.visible_to(person_of(self.request.user))
-        rows = ModelVersion.objects.filter(model__in=seen, model=self.kwargs.get("model_name"))
-        rows = rows.select_related("created_by")
+        rows = ModelVersion.objects.visible_to(person_of(self.request.user))
+        rows = rows.filter(model=self.kwargs.get("model_name")).select_related("created_by")
         return rows.defer("files", "requirements", "example", "params", "signature") if self.action == "list" else rows
 
     @extend_schema(
@@ -144,8 +143,8 @@ class ModelAliasViewSet(_OfModel, mixins.ListModelMixin, viewsets.GenericViewSet
     ordering = ("alias",)
 
     def get_queryset(self) -> QuerySet[ModelAlias]:
-        seen = RegisteredModel.objects.visible_to(person_of(self.request.user))
-        return ModelAlias.objects.filter(model__in=seen, model=self.kwargs.get("model_name"))
+        rows = ModelAlias.objects.visible_to(person_of(self.request.user))
+        return rows.filter(model=self.kwargs.get("model_name"))
 
     @extend_schema(
         summary="Point an alias at a version",
@@ -183,8 +182,7 @@ class AliasMoveViewSet(_OfModel, mixins.ListModelMixin, viewsets.GenericViewSet[
     ordering = ("-noticed_at",)
 
     def get_queryset(self) -> QuerySet[AliasMove]:
-        seen = self._model(self.request)
-        return AliasMove.objects.filter(model_name=seen.name, born=seen.born)
+        return moves_of(self._model(self.request))
 
 
 @extend_schema_view(

@@ -10,7 +10,7 @@ from django.views.decorators.http import require_safe
 from apps.experiments.models import Run
 from apps.registry.cards import SECTIONS
 from apps.registry.models import ModelVersion, RegisteredModel
-from apps.registry.selectors import aliases_by_version, cards_of, runs_seen, version_get, version_numbers
+from apps.registry.selectors import aliases_by_version, card_when_newest, runs_seen, version_get, version_numbers
 from apps.registry.signature import signature_stored
 from apps.registry.signature_difference import signatures_compare
 from apps.registry.views.finding import crumbs, model_find, number_asked, person
@@ -84,21 +84,8 @@ def _datasets(run: Run | None) -> dict[str, str]:
 
 
 def _cards(model: RegisteredModel, old: ModelVersion, new: ModelVersion) -> list[dict[str, Any]]:
-    """The card is the model's: what it said when each version was registered, by section."""
-    cards = list(cards_of(model)[:200])
-
-    def at(version: ModelVersion) -> dict[str, str]:
-        # A version is described by the card up to when the next version was registered.
-        later = (
-            ModelVersion.objects.filter(model=model, version__gt=version.version)
-            .order_by("version")
-            .values_list("created_at", flat=True)
-            .first()
-        )
-        card = next((each for each in cards if later is None or each.created_at <= later), None)
-        return card.sections if card else {}
-
-    before, after = at(old), at(new)
+    """By section, where it said something else when each version was the newest."""
+    before, after = card_when_newest(model, old), card_when_newest(model, new)
     return [
         {"key": section.title, "old": before.get(section.key), "new": after.get(section.key)}
         for section in SECTIONS

@@ -36,6 +36,7 @@ from apps.registry.views.moving import alias_rows, moves_shown
 VERSIONS_SHOWN = 25
 METRICS_SHOWN = 3
 CARDS_SHOWN = 50
+MOVES_SHOWN = 50
 OUTSIDE_SHOWN = timedelta(days=7)
 
 
@@ -48,7 +49,7 @@ def model(request: HttpRequest, name: str) -> HttpResponse:
 def model_page(request: HttpRequest, row: RegisteredModel) -> HttpResponse:
     user = person(request)
     may_change = can(user, row)
-    moves = moves_of(row)
+    moves = list(moves_of(row)[:MOVES_SHOWN])
     deployments = deployments_of([row.name], user)
     page = page_of(versions_listed(row), cursor=request.GET.get("cursor", ""), size=VERSIONS_SHOWN)
     cards = list(cards_of(row).select_related("author")[:CARDS_SHOWN])
@@ -161,8 +162,8 @@ def _versions(
             {
                 "version": row,
                 "run": runs.get(row.run_id),
-                "run_url": run_url(row.run_id),
-                "metrics": [row.metrics.get(key) for key in keys],
+                "run_url": run_url(row.run_id) if row.run_id in runs else "",
+                "metrics": [(key, row.metrics.get(key)) for key in keys],
                 "aliases": aliases.get(row.version, []),
                 "signature": signature.summary if signature else "",
                 "tags": [pair for pair in row.tags.items() if not pair[0].startswith(("mlflow.", "slipway."))],

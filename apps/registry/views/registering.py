@@ -1,7 +1,6 @@
 """Registering a version from a run: `/models/register/?run=<run id>&model=<logged model or artifact path>`."""
 
 import secrets
-from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
@@ -15,8 +14,7 @@ from apps.experiments.services.indexing import run_touch
 from apps.registry import gateway, reading
 from apps.registry.forms import RegisterForm
 from apps.registry.lineage import run_url
-from apps.registry.models import ModelVersion, RegisteredModel
-from apps.registry.selectors import runs_seen
+from apps.registry.selectors import names_of_team, runs_seen, versions_from_run
 from apps.registry.services.registering import may_register, version_register
 from apps.registry.views.finding import crumbs, model_find, person, show_error
 from apps.registry.views.looking import model_page
@@ -44,9 +42,14 @@ def register(request: HttpRequest) -> HttpResponse:
     form = RegisterForm(
         request.POST or None,
         models=choices,
-        names=_names(run),
+        names=names_of_team(run.experiment.team) if run.experiment.team else [],
         team=run.experiment.team,
-        initial={"model": request.GET.get("model", ""), "request": secrets.token_urlsafe(18), "run": run.run_id},
+        initial={
+            "model": request.GET.get("model", ""),
+            "request": secrets.token_urlsafe(18),
+            "run": run.run_id,
+            "new_name": run.experiment.name.rpartition("/")[2][:100],
+        },
     )
     status = 200
     if request.method == "POST":
@@ -66,7 +69,7 @@ def register(request: HttpRequest) -> HttpResponse:
         "form": form,
         "crumbs": crumbs(),
         "has_models": bool(choices),
-        "known": _known(run),
+        "known": versions_from_run(user, run),
     }
     return render(request, "registry/register.html", context, status=status)
 
@@ -101,14 +104,3 @@ def _models(run: Run, asked: str) -> list[tuple[str, str]]:
     if asked and not asked.startswith("m-") and reading.text(asked) == asked:
         found.append((asked[:250], f"Artifacts under {asked[:100]}"))
     return found
-
-
-def _names(run: Run) -> list[str]:
-    rows = RegisteredModel.objects.kept().filter(team=run.experiment.team_id)
-    return list(rows.order_by("name").values_list("name", flat=True)[:2000])
-
-
-def _known(run: Run) -> list[dict[str, Any]]:
-    """Versions that came from the run already."""
-    rows = ModelVersion.objects.filter(run_id=run.run_id, model__team=run.experiment.team_id, model__gone_at=None)
-    return [{"name": row.model_id, "version": row.version} for row in rows.order_by("model", "version")[:20]]
