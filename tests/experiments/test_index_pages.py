@@ -60,6 +60,8 @@ def test_those_who_see_everything_see_the_index(people: People) -> None:
     assert "Drop and rebuild index" in text(codes["pete"])
     assert "Drop and rebuild index" not in text(codes["ada"])
     assert Client().get("/experiments/index/").status_code == 302
+    assert "/experiments/index/" in text(browser(people.ada).get("/experiments/"))
+    assert "/experiments/index/" not in text(browser(people.dana).get("/experiments/"))
 
 
 def test_the_page_says_since_when_mlflow_is_away(people: People) -> None:

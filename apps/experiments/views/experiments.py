@@ -51,6 +51,7 @@ def experiments(request: HttpRequest) -> HttpResponse:
         "tabs": [
             {"label": "In use", "url": _url(request, archived=""), "active": not query.archived},
             {"label": "Archived", "url": _url(request, archived="1"), "active": query.archived},
+            *([{"label": "Index", "url": reverse("experiments:index")}] if person(request).sees_everything else []),
         ],
         "flat_url": _url(request, flat="" if query.flat else "1", folder=""),
         "runs_url": reverse("experiments:runs")

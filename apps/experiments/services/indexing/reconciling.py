@@ -23,7 +23,7 @@ from apps.experiments.services.indexing.walking import Place, Step, walk_step
 from apps.experiments.services.indexing.writing import index_runs, runs_drop
 
 REST = 20.0  # times as long as the page took
-LEAST_REST = 10.0
+LEAST_REST, MOST_REST = 10.0, 60.0
 DROPPED_AT_ONCE = 2000
 SUSPECTS = 1000
 TRIED = 20
@@ -85,7 +85,7 @@ def _walk_step(hold: Hold, state: ReconcileState) -> None:
     step = walk_step(experiment_ids=ids, place=Place.of(state.walk))
     took = time.monotonic() - began
     _page_write(step, ids)
-    state.rest_until = time.time() + max(LEAST_REST, took * REST)
+    state.rest_until = time.time() + min(MOST_REST, max(LEAST_REST, took * REST))
     state.walk = step.next.data if step.next else None
     if step.next is None:
         state.hurry = False
