@@ -15,7 +15,11 @@ SCHEMES = frozenset({"http", "https", "mailto"})
 
 def markdown_html(text: str) -> SafeString:
     """CommonMark with tables and strikethrough; headings begin at h3, because the page has h1 and h2 itself."""
-    rendered = _renderer().render(text[:LONGEST])
+    parser = _renderer()
+    environment: dict[str, Any] = {}
+    tokens = parser.parse(text[:LONGEST], environment)
+    _headings_settle(tokens)
+    rendered = parser.renderer.render(tokens, parser.options, environment)
     return mark_safe(rendered)  # noqa: S308  # nosec  markdown-it escapes all text, and takes no HTML
 
 
@@ -27,8 +31,6 @@ def _renderer() -> "MarkdownIt":
     parser.enable(["table", "strikethrough"]).disable(["image"])
     parser.validateLink = link_is_safe  # type: ignore[method-assign, assignment]
     parser.add_render_rule("link_open", _link_open)
-    for rule in ("heading_open", "heading_close"):
-        parser.add_render_rule(rule, _heading)
     for rule in ("th_open", "td_open"):
         parser.add_render_rule(rule, _cell)
     return parser
@@ -50,10 +52,17 @@ def _link_open(renderer: Any, tokens: Any, index: int, options: Any, env: Any) -
     return str(renderer.renderToken(tokens, index, options, env))
 
 
-def _heading(renderer: Any, tokens: Any, index: int, options: Any, env: Any) -> str:
-    token = tokens[index]
-    token.tag = f"h{min(6, int(token.tag[1]) + 2)}" if token.tag[1:].isdigit() else token.tag
-    return str(renderer.renderToken(tokens, index, options, env))
+def _headings_settle(tokens: Any) -> None:
+    """From h3 on and without gaps, whatever levels the text has: readers that jump by headings miss none."""
+    open_levels: list[int] = []
+    for token in tokens:
+        if token.type == "heading_open":
+            level = int(token.tag[1])
+            while open_levels and open_levels[-1] >= level:
+                open_levels.pop()
+            open_levels.append(level)
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{min(6, len(open_levels) + 2)}"
 
 
 def _cell(renderer: Any, tokens: Any, index: int, options: Any, env: Any) -> str:

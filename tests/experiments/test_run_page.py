@@ -245,3 +245,15 @@ def test_a_run_with_very_many_metrics_is_kept_until_something_of_it_changes(
     browser_of(people.dana).post(f"/experiments/runs/{run_id}/note/", {"note": "seen at once"})
     assert "seen at once" in text_of(page(people.dana, run_id))
     assert len(asked) == 2
+
+
+def test_headings_of_a_note_leave_no_gap() -> None:
+    from apps.experiments.markdown import markdown_html
+
+    html = markdown_html("## One\n\n#### Two\n\n## Three\n\n# Four")
+    assert [html[place + 1 : place + 3] for place in range(len(html)) if html[place : place + 2] == "<h"] == [
+        "h3",
+        "h4",
+        "h3",
+        "h3",
+    ]
