@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.test import Client
 from django.utils import timezone
 
@@ -447,3 +448,17 @@ def test_selected_runs_are_compared_at_an_address_of_their_own(dana: Client, stu
     charts = dana.post("/experiments/bulk/", {**body, "action": "charts"})["Location"]
     assert charts == f"/experiments/{study.pk}/charts/{asked}"
     assert dana.post("/experiments/bulk/", {**body, "action": "nonsense"}).status_code == 400
+
+
+def test_a_page_says_what_its_runs_used(dana: Client, study: Experiment) -> None:
+    cache.clear()
+    Run.objects.filter(experiment=study).update(core_seconds=3600)
+    Run.objects.filter(run_id="1" * 32).update(status="FAILED")
+    page = dana.get(f"/experiments/{study.pk}/").content.decode()
+    assert "5 core hours, 20 % by failed runs" in page
+
+
+def test_members_are_offered_the_main_metric(cast: Cast, dana: Client, study: Experiment) -> None:
+    url = f"/experiments/columns/?experiment={study.pk}"
+    assert "Choose metric" in dana.get(url).content.decode()
+    assert "Choose metric" not in browser(cast.ada).get(url).content.decode()

@@ -40,26 +40,33 @@ class Grouping:
     total: int
 
 
-def groups_of(rows: QuerySet[Run], column: ColumnKey, metrics: Sequence[str]) -> Grouping:
-    """The groups of `rows`, largest first. Numbers that are infinite make a mean infinite, as they should."""
+def groups_of(rows: QuerySet[Run], column: ColumnKey, metrics: Sequence[str], *, count: int | None = None) -> Grouping:
+    """The groups of `rows`, largest first; `count` of the rows, if it is known already.
+
+    Numbers that are infinite make a mean infinite, as they should.
+    """
     model: Any = RunTag if column.kind == "tags" else RunParam
     values = model.objects.filter(key=column.key, run__in=rows.values("pk"))
     counted = values.values("short").annotate(n=Count("id")).order_by("-n", "short")
-    total = counted.count()
     groups = {row["short"]: Group(row["short"], row["n"]) for row in counted[:MOST_GROUPS]}
+    total, have = len(groups), sum(group.count for group in groups.values())
+    if total == MOST_GROUPS:  # Only then are there others, which cost two more passes.
+        total, have = counted.order_by().count(), values.count()
     names = list(dict.fromkeys(metrics))[:MOST_METRICS]
     if names and groups:
         _figures_add(groups, model, column, rows, names)
     found = list(groups.values())
+    lacking = (rows.count() if count is None else count) - have
+    if lacking > 0:
+        found.append(_none(rows, model, column, lacking, names))
+    return Grouping(found, total + (1 if lacking > 0 else 0))
+
+
+def _none(rows: QuerySet[Run], model: Any, column: ColumnKey, count: int, names: Sequence[str]) -> Group:
+    """The runs that have no value."""
     lacking = rows.exclude(pk__in=model.objects.filter(key=column.key).values("run_id"))
-    count = lacking.count()
-    if count:
-        none = Group(None, count)
-        numbers = RunMetric.objects.filter(run__in=lacking.values("pk"), key__in=names, value__isnull=False)
-        for row in _summed(numbers.values("key")):
-            none.figures[row["key"]] = _figures(row)
-        found.append(none)
-    return Grouping(found, total + (1 if count else 0))
+    numbers = RunMetric.objects.filter(run__in=lacking.values("pk"), key__in=names, value__isnull=False)
+    return Group(None, count, {row["key"]: _figures(row) for row in _summed(numbers.values("key"))})
 
 
 def _figures_add(

@@ -22,7 +22,8 @@ def group_asked(get: QueryDict) -> ColumnKey | None:
 def group_context(get: QueryDict, query: RunQuery, column: ColumnKey) -> dict[str, Any]:
     """The table of groups: each leads to its runs."""
     metrics = group_metrics(get, query)
-    grouping = groups_of(query.rows(), column, metrics)
+    count = query.count()
+    grouping = groups_of(query.rows(), column, metrics, count=count)
     return {
         "grouped": str(column),
         "group_label": column.key,
@@ -30,7 +31,7 @@ def group_context(get: QueryDict, query: RunQuery, column: ColumnKey) -> dict[st
         "groups": [_row(get, query, column, group, metrics) for group in grouping.groups],
         "groups_hidden": grouping.total - len(grouping.groups),
         "groups_total": grouping.total,
-        "count": query.count(),
+        "count": count,
     }
 
 

@@ -49,7 +49,7 @@ def columns(request: HttpRequest) -> HttpResponse:
     chosen = {one.key: one for one in kept}
     groups = [("Of the run", [(key, label) for key, label in OWN.items() if key != "name"])]
     groups += [(title, [(f"{kind}.{key}", key) for key in keys_of(kind, ids)]) for kind, title in KINDS]
-    context = {
+    context: dict[str, Any] = {
         "experiment": shown,
         "kept": query_kept(request.GET),
         "back_url": f"{table_url(shown)}?{query_kept(request.GET)}",
@@ -60,6 +60,9 @@ def columns(request: HttpRequest) -> HttpResponse:
             for title, rows in groups
         ],
     }
+    if shown is not None and may_change(person(request), [shown]):
+        context["goals"] = Experiment.Goal.choices
+        context["metric_names"] = keys_of("metrics", ids)
     return render(request, "experiments/columns.html", context)
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.core.cache import cache
 from django.http import HttpRequest, QueryDict
 from django.urls import reverse
 
@@ -16,9 +17,11 @@ from apps.experiments.selectors.layout import columns_kept
 from apps.experiments.selectors.runs import RunQuery
 from apps.experiments.selectors.saved_views import views_listed
 from apps.experiments.services.bulk import may_change
+from apps.experiments.usage import use_of_experiment
 from apps.experiments.views.finding import query_kept, table_url
 from apps.experiments.views.table_cells import label_of
 
+USE_SECONDS = 60
 EXPORTS = (("csv", "CSV"), ("parquet", "Parquet"))
 
 
@@ -90,7 +93,21 @@ def _meta(shown: Experiment | None) -> list[dict[str, str]]:
         items.append({"label": f"Best {shown.main_metric}", "text": four_digits(shown.best_value)})
     if shown.failed_count:
         items.append({"text": f"{shown.failed_count:,} failed"})
-    return items
+    used = cache.get_or_set(f"experiments:use:{shown.pk}", lambda: _use_said(shown), USE_SECONDS)
+    return [*items, {"label": "Used", "text": used}] if used else items
+
+
+def _use_said(shown: Experiment) -> str:
+    """ "12.4 core hours, 8 % by failed runs"; kept a minute, because it goes through every run."""
+    use = use_of_experiment(shown)
+    if use is None or not (use.total.core_seconds or use.total.gpu_seconds):
+        return ""
+    parts = [f"{four_digits(use.total.core_seconds / 3600)} core hours"]
+    if use.total.gpu_seconds:
+        parts.append(f"{four_digits(use.total.gpu_seconds / 3600)} GPU hours")
+    share = use.failed_share
+    lost = f", {round(100 * share)} % by failed runs" if share else ""
+    return f"{' and '.join(parts)}{lost}"
 
 
 def _menu(query: RunQuery, shown: Experiment | None) -> list[dict[str, Any]]:
