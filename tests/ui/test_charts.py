@@ -47,8 +47,8 @@ def test_smoothing_starts_at_the_first_value_and_keeps_gaps(page):
 
 
 def test_the_front_is_what_no_other_beats(page):
-    points = [[1, 0.5], [2, 0.4], [3, 0.9], [1, 0.4], [4, 0.9], [5, None]]
-    assert run(page, "statistics.pareto", points, False) == [0, 2]
+    points = [[1, 0.5], [2, 0.4], [3, 0.9], [1, 0.4], [4, 0.9], [5, None], [3, 0.9]]
+    assert run(page, "statistics.pareto", points, False) == [0, 2, 6]
     assert run(page, "statistics.pareto", points, True) == [3]
 
 

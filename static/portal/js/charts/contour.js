@@ -26,8 +26,8 @@
       this.legend = false;
       const params = pageRuns.numeric("param").filter((column) => column.values > 1);
       const columns = [...params, ...pageRuns.numeric("metric", "use").filter((column) => column.values > 1)];
-      this.select("x", "Across", columns, params[0]?.key);
-      this.select("y", "Up", columns, (params[1] || columns.find((column) => column !== params[0]))?.key);
+      this.select("x", "Across", columns, columns[0]?.key);
+      this.select("y", "Up", columns, columns[1]?.key);
       this.select("z", "Metric", pageRuns.numeric("metric"), pageRuns.page.metric);
     }
 
@@ -51,12 +51,12 @@
       const [low, high] = [Math.min(...values), Math.max(...values)];
       const log = (scale) => (scale.log ? { type: "log" } : {});
       return {
-        grid: this.room(68),
+        grid: this.room(44),
         xAxis: this.axis(x, { ...log(scaleX), min: scaleX.low, max: scaleX.high, splitLine: { show: false } }),
         yAxis: this.axis(y, { ...log(scaleY), min: scaleY.low, max: scaleY.high, nameGap: 46, splitLine: { show: false } }),
         visualMap: {
           type: "continuous", min: low, max: high, dimension: 2, seriesIndex: 1, orient: "horizontal", left: "center", bottom: 0, itemWidth: 12, itemHeight: 140, calculable: false, hoverLink: false,
-          text: [`${charts.figure(high)} ${z.label}`, charts.figure(low)], textStyle: { color: charts.token("--sl-text-2") }, inRange: { color: [charts.token("--chart-low"), charts.token("--chart-high")] },
+          text: [charts.figure(high), charts.figure(low)], textStyle: { color: charts.token("--sl-text-2") }, inRange: { color: [charts.token("--chart-low"), charts.token("--chart-high")] },
         },
         series: [this.field_(points, scaleX, scaleY, low, high), {
           type: "scatter", z: 3, emphasis: { scale: 1.4 },

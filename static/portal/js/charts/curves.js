@@ -200,6 +200,12 @@
         this.note.textContent = "";
         return;
       }
+      if (!runs.some((run) => this.curves[run.id].values.some((value) => value !== null))) {
+        this.tools.slice(0, 2).forEach((tool) => { tool.disabled = true; });
+        charts.message(this.box, "Nothing to draw", "None of the logged values is a finite number. The CSV has them as they are.");
+        this.note.textContent = "";
+        return;
+      }
       this.box.replaceChildren();
       this.drawn = charts.curvePlot({
         host: this.box, runs, styles: this.section.styles, curves: this.curves, unit: this.unit, sync: `curves-${this.section.number}`,

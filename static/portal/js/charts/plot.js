@@ -183,8 +183,8 @@
       return on ? { type: "log", min: ({ min }) => min * 0.85, max: ({ max }) => max * 1.18 } : {};
     }
 
-    room(bottom = 26) {
-      return { left: 30, right: 24, top: 16, bottom, containLabel: true };
+    room(bottom = 4) {
+      return { left: 4, right: 24, top: 16, bottom, outerBoundsMode: "same", outerBoundsContain: "all" };
     }
 
     /* How far in front a run is drawn: what is picked, then the eight series, then the others. */

@@ -37,7 +37,8 @@
     };
   }
 
-  /* Places of the points that no other beats: less or equal cost and a better value. In order of their cost. */
+  /* Places of the points that no other beats in both: less cost, a better value. In order of their cost; equals stand there
+     together. */
   function pareto(points, lowerIsBetter) {
     const better = (a, b) => (lowerIsBetter ? a < b : a > b);
     const order = points.map((_, index) => index).filter((index) => finite(points[index][0]) && finite(points[index][1]));
@@ -45,8 +46,9 @@
     const front = [];
     let best = null;
     order.forEach((index) => {
-      if (best !== null && !better(points[index][1], best)) return;
-      best = points[index][1];
+      const [cost, value] = points[index];
+      if (best && !better(value, best[1]) && !(cost === best[0] && value === best[1])) return;
+      best = points[index];
       front.push(index);
     });
     return front;
