@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from django.utils import timezone
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from apps.accounts.models import User
@@ -19,6 +19,8 @@ from apps.metering.models import MeteredResource, ResourceInterval
 from tests.experiments.factories import run_make
 from tests.factories import environment_make, people_make
 
+# A machine that does much else at once is slow, not wrong.
+law = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 moments = st.integers(0, 40).map(float)
 spans_made = st.lists(
     st.tuples(moments, moments, st.integers(0, 12)).map(lambda t: (min(t[:2]), max(t[:2]), t[2])), max_size=10
@@ -40,6 +42,7 @@ def metered(spans: Iterable[Span], rates: Iterable[Rate], kind: int) -> float:
     return total
 
 
+@law
 @given(spans_made, rates_made)
 def test_the_shares_add_up_to_what_was_metered(spans: list[Span], rates: list[Rate]) -> None:
     shares = allocate(spans, rates, kinds=2)
@@ -49,6 +52,7 @@ def test_the_shares_add_up_to_what_was_metered(spans: list[Span], rates: list[Ra
     assert all(value >= -1e-3 for share in shares.values() for value in share)
 
 
+@law
 @given(spans_made, rates_made)
 def test_nobody_has_more_than_there_was_while_it_ran(spans: list[Span], rates: list[Rate]) -> None:
     shares = allocate(spans, rates, kinds=2)
