@@ -15,6 +15,7 @@ from apps.accounts.requests import person_of
 from apps.core.api.idempotency import IdempotentWrites
 from apps.core.api.pagination import CountedCursorPagination
 from apps.core.exceptions import InvalidInput
+from apps.experiments.api.run_detail import RunDetailActions
 from apps.experiments.api.serializers import RunGroupingSerializer, RunSerializer, TagSerializer
 from apps.experiments.models import ID_LENGTH, Experiment, Run
 from apps.experiments.selectors.columns import column_read, values_of, values_of_columns
@@ -51,7 +52,7 @@ class RunPagination(CountedCursorPagination):
         return self._is_counted(request, None)
 
 
-class RunViewSet(IdempotentWrites, viewsets.GenericViewSet[Run]):
+class RunViewSet(RunDetailActions, IdempotentWrites, viewsets.GenericViewSet[Run]):
     serializer_class = RunSerializer
     queryset = Run.objects.none()
     pagination_class = RunPagination
