@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from apps.accounts.models import User
@@ -24,7 +25,7 @@ class Shown:
     width: int | None = None
     pinned: bool = False
 
-    @property
+    @cached_property
     def key(self) -> str:
         return str(self.column)
 

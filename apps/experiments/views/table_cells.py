@@ -45,7 +45,10 @@ class Cells:
 
     def __init__(self, columns: Sequence[Shown], baseline: dict[str, Any] | None) -> None:
         self.baseline = baseline
-        self.columns = [(shown, escape(label_of(shown)), " cell-pinned" if shown.pinned else "") for shown in columns]
+        self.columns = [
+            (shown, is_numeric(shown), escape(label_of(shown)), " cell-pinned" if shown.pinned else "")
+            for shown in columns
+        ]
 
     def of(self, run: Run, values: dict[str, Any], *, compared: bool = True) -> SafeString:
         """The cells behind the name; with a baseline, numbers say how far they are from its own."""
@@ -53,11 +56,18 @@ class Cells:
         return SafeString("".join([self._cell(run, *column, values, base) for column in self.columns]))
 
     def _cell(
-        self, run: Run, shown: Shown, label: str, pinned: str, values: dict[str, Any], base: dict[str, Any] | None
+        self,
+        run: Run,
+        shown: Shown,
+        numeric: bool,
+        label: str,
+        pinned: str,
+        values: dict[str, Any],
+        base: dict[str, Any] | None,
     ) -> str:
         css, title, text = cell_of(run, shown, values)
         shown_text = text if isinstance(text, SafeString) else escape(text)
-        if base is not None and is_numeric(shown):
+        if base is not None and numeric:
             difference = _difference(values.get(shown.key), base.get(shown.key), shown)
             if difference:
                 shown_text = f'{shown_text} <span class="run-delta">{difference}</span>'
@@ -105,8 +115,13 @@ def _short(text: str, size: int) -> str:
 
 
 def _status(run: Run, value: Any) -> tuple[str, str, Any]:
-    status = Run.Status(run.status) if run.status in Run.Status.values else None
-    return "cell-state", "", status_tag(TONES[status], status.label) if status else run.status
+    return "cell-state", "", _status_said(run.status)
+
+
+@lru_cache(maxsize=16)
+def _status_said(status: str) -> str:
+    known = Run.Status(status) if status in Run.Status.values else None
+    return status_tag(TONES[known], known.label) if known else status
 
 
 def _experiment(run: Run, value: Any) -> tuple[str, str, Any]:
