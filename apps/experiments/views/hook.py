@@ -32,7 +32,8 @@ def mlflow_hook(request: HttpRequest) -> HttpResponse:
     secret = settings.MLFLOW_WEBHOOK_SECRET
     if not secret:
         return _refused(404, "not-found", "No webhook secret is set: MLFLOW_WEBHOOK_SECRET.")
-    if int(request.headers.get("Content-Length") or 0) > MOST_BYTES:
+    length = request.headers.get("Content-Length", "")
+    if length.isascii() and length.isdigit() and int(length[:15]) > MOST_BYTES:
         return _refused(413, "too-large", "A webhook is smaller than this.")
     body = request.body
     if not _is_signed(request, body, secret):

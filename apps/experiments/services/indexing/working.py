@@ -4,7 +4,6 @@ import logging
 
 from apps.experiments.exceptions import TrackerAway, TrackerRefused
 from apps.experiments.gateway import call
-from apps.experiments.models import TrackerIndex
 from apps.experiments.services.indexing.hold import Hold, HoldLost, index_held
 from apps.experiments.services.indexing.importing import import_go_on
 from apps.experiments.services.indexing.rebuilding import away_note
@@ -42,7 +41,6 @@ def _turn(hold: Hold, import_seconds: float, reconcile_seconds: float) -> bool:
     if row.away_since is not None:
         # A server that hangs would otherwise hold this worker for the whole patience of a search, every time.
         call("POST", "experiments/search", json={"max_results": 1}, seconds=PROBE_SECONDS)
-        TrackerIndex.objects.filter(pk=1).update(away_since=None, away_reason="")
     imported = import_go_on(hold, seconds=import_seconds)
     round_run(hold)
     if imported:
