@@ -135,13 +135,21 @@ def test_a_run_that_mlflow_has_lost_does_not_take_the_others_with_it(cast, study
 
 
 def test_a_first_look_has_few_points_and_then_all_are_kept(cast, study, tracker):
+    ids = [run_make(study, run_id=tracker.run(300)).run_id for _ in range(4)]
+    client, query = browser(cast.dana), {"run": ids, "metric": "loss"}
+
+    def look(**more: str) -> tuple[bool, set[int]]:
+        said = client.get(CURVES, {**query, **more}).json()
+        return said["complete"], {len(curve["values"]) for curve in said["metrics"][0]["curves"].values()}
+
+    assert look(quick="1") == (False, {100})
+    assert look() == (True, {300})
+    assert look(quick="1") == (True, {300})
+
+
+def test_a_few_curves_need_no_first_look(cast, study, tracker):
     run = run_make(study, run_id=tracker.run(300))
-    client, query = browser(cast.dana), {"run": run.run_id, "metric": "loss"}
-    first = client.get(CURVES, {**query, "quick": "1"}).json()
-    assert (first["complete"], len(first["metrics"][0]["curves"][run.run_id]["values"])) == (False, 100)
-    assert client.get(CURVES, query).json()["complete"]
-    again = client.get(CURVES, {**query, "quick": "1"}).json()
-    assert (again["complete"], len(again["metrics"][0]["curves"][run.run_id]["values"])) == (True, 300)
+    assert browser(cast.dana).get(CURVES, {"run": run.run_id, "metric": "loss", "quick": "1"}).json()["complete"]
 
 
 def test_ended_runs_are_asked_of_mlflow_once_and_again_when_they_changed(cast, study, tracker, monkeypatch):
