@@ -183,3 +183,15 @@ def test_pages_of_odd_names_are_found_and_shown_safely(
         assert client.get(path).status_code == 200, path
     move = {"alias": "champion", "version": "1", "from_version": ""}
     assert client.post(f"{url}alias/", move).status_code == 302
+
+
+def test_many_models_at_once_are_read_in_one_walk(
+    cast: Cast, registry: Registry, logged_models: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("apps.registry.services.indexing.IN_BULK", 1)
+    for number in range(3):
+        registry.model(f"churn.m{number}")
+        registry.version(f"churn.m{number}", logged_models["first"])
+    registry_round()
+    assert set(RegisteredModel.objects.values_list("version_count", "newest_version")) == {(1, 1)}
+    assert not RegisteredModel.objects.filter(checked_at=None).exists()

@@ -27,6 +27,7 @@ ROUND_SECONDS = 20.0
 # So many models are read again in each round, the longest unread first: tags of versions change nothing else.
 ROLLING = 5
 OVERLAP_MS = 2_000
+IN_BULK = 20
 
 
 def registry_round() -> bool:
@@ -187,10 +188,32 @@ def _versions_read(until: float) -> None:
     rows = RegisteredModel.objects.kept().order_by(F("checked_at").asc(nulls_first=True), "name")
     waiting = list(rows.filter(checked_at=None).values_list("name", flat=True)[:2000])
     rolling = list(rows.exclude(checked_at=None).values_list("name", flat=True)[:ROLLING])
+    if len(waiting) > IN_BULK:
+        _versions_walk(waiting, until)
+        return
     for name in [*waiting, *rolling]:
         if monotonic() > until:
             return
         _model_versions_read(name)
+
+
+def _versions_walk(names: list[str], until: float) -> None:
+    """Versions of many models at once, as at a first reading: one walk over all in place of a question for each model.
+
+    Pages shift under writes, so nothing is taken away here; the rolling reading does that.
+    """
+    found: dict[str, list[JSON]] = {name: [] for name in names}
+    for data in gateway.versions_changed():
+        found.get(str(data.get("name")), []).append(data)
+    for name, versions in found.items():
+        if monotonic() > until:
+            return
+        with transaction.atomic():
+            row = RegisteredModel.objects.select_for_update().filter(name=name).first()
+            if row is not None:
+                versions_write(model=row, found=versions, complete=False)
+                row.checked_at = timezone.now()
+                row.save(update_fields=["checked_at"])
 
 
 def _model_versions_read(name: str) -> RegisteredModel | None:
