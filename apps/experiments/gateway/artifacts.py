@@ -14,6 +14,7 @@ from apps.experiments.exceptions import TrackerAway, TrackerRefused
 
 PATH_LENGTH = 1000
 CHUNK_BYTES = 64 * 1024
+LARGE_BYTES = 8 * 1024 * 1024
 
 
 class ArtifactPathInvalid(InvalidInput):
@@ -38,12 +39,16 @@ class Source:
 
 @dataclass(frozen=True)
 class Entry:
-    """A file or folder; `path` is from the source's own folder, `size` None for folders and where MLflow says none."""
+    """A file or folder; `path` is from the source's own folder, `size` None for folders and where MLflow says none.
+
+    `root` is where MLflow keeps that folder: "mlflow-artifacts:/7/<run id>/artifacts".
+    """
 
     path: str
     name: str
     is_folder: bool
     size: int | None
+    root: str = ""
 
 
 def path_check(path: str) -> str:
@@ -80,15 +85,16 @@ def files_list(source: Source, path: str = "") -> list[Entry]:
     else:
         where, params = "artifacts/list", {"run_id": source.run_id, **({"path": path} if path else {})}
     answer = gateway.call("GET", where, params=params)
-    found = [_entry(one) for one in answer.get("files") or () if one.get("path")]
+    root = str(answer.get("root_uri") or "")
+    found = [_entry(one, root) for one in answer.get("files") or () if one.get("path")]
     return sorted(found, key=lambda entry: (not entry.is_folder, entry.name.lower(), entry.name))
 
 
-def _entry(given: dict[str, Any]) -> Entry:
+def _entry(given: dict[str, Any], root: str) -> Entry:
     path = str(given["path"])
     size = given.get("file_size")
     is_folder = bool(given.get("is_dir"))
-    return Entry(path, path.rpartition("/")[2], is_folder, None if is_folder else int(size or 0))
+    return Entry(path, path.rpartition("/")[2], is_folder, None if is_folder else int(size or 0), root)
 
 
 def file_find(source: Source, path: str) -> Entry | None:
@@ -105,10 +111,18 @@ def file_find(source: Source, path: str) -> Entry | None:
     return next((entry for entry in listed if entry.path == path), None)
 
 
-def file_address(source: Source, path: str) -> str:
-    """Where MLflow gives the file; it takes ranges there."""
+def file_address(source: Source, path: str, entry: Entry | None = None) -> str:
+    """Where MLflow gives the file; it takes ranges there.
+
+    Large files that the server keeps itself it sends six times as fast from its storage as by the run, where every 8 kB
+    come from a thread of its own; but it knows no If-None-Match there, and decodes names once more.
+    """
     path = path_check(path)
     base = settings.MLFLOW_TRACKING_URI.rstrip("/")
+    root = entry.root if entry and (entry.size or 0) >= LARGE_BYTES else ""
+    kept = root.removeprefix("mlflow-artifacts:/")
+    if kept != root and not kept.startswith("/") and "%" not in kept + path:
+        return f"{base}/api/2.0/mlflow-artifacts/artifacts/{quote(f'{kept}/{path}')}"
     if source.model_id:
         model = quote(source.model_id, safe="")
         query = urlencode({"artifact_file_path": path}, quote_via=quote)

@@ -182,7 +182,7 @@ def file_answer(request: Any, source: Source, path: str, *, show: bool = False) 
     kind = IMAGES.get(extension_of(path)) if show else None
     disposition = "inline" if kind else "attachment"
     response = PassedOn(
-        file_address(source, path),
+        file_address(source, path, entry),
         request=request,
         asked=gateway.credentials(),
         content_type=kind or "application/octet-stream",
@@ -208,7 +208,9 @@ def frame(request: HttpRequest, run_id: str) -> HttpResponse:
         entry = file_find(source, path)
         if entry is None or entry.is_folder:
             raise Http404
-        response = PassedOn(file_address(source, path), request=request, asked=gateway.credentials(), content_type=kind)
+        response = PassedOn(
+            file_address(source, path, entry), request=request, asked=gateway.credentials(), content_type=kind
+        )
     elif extension_of(path) == "ipynb":
         response = _of_notebook(request, source, path)
     else:
