@@ -97,9 +97,7 @@ def seen_after(session: Session, portal: Portal) -> list[Figure]:
             run = mlflow.post("runs/create", experiment_id=experiment, start_time=now)["run"]["info"]["run_id"]
             until(f"{row} WHERE r.run_id = %s", run)
             mlflow.post("runs/log-metric", run_id=run, key="auc", value=0.5, timestamp=now)
-            until(
-                "SELECT 1 FROM experiments_runmetric m JOIN experiments_run r ON r.id = m.run_id WHERE run_id = %s", run
-            )
+            until(f"{row} JOIN experiments_runmetric m ON m.run_id = r.id WHERE r.run_id = %s", run)
             mlflow.post("runs/update", run_id=run, status="FINISHED", end_time=now + 1000)
             until(f"{row} WHERE r.run_id = %s AND status = 'FINISHED'", run)
     return [limited(PART, "A new run, metric or end is in the lists, slowest", max(times), "s", NEW_LIMIT_S)]
