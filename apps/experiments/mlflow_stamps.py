@@ -32,7 +32,7 @@ def model_to_create(principal: MlflowPrincipal, data: dict[str, Any]) -> dict[st
         own = " or ".join(f'"{team}.{data.get("name")}"' for team in sorted(principal.teams))
         detail = f"Say whose model this is: call it {own}, or give it the tag {TEAM_TAG}."
         raise Refused(403, "PERMISSION_DENIED", detail)
-    return {**data, "tags": _tags(data, {TEAM_TAG: asked})}
+    return {**data, "tags": _tags(data, {TEAM_TAG: asked, "slipway.user": principal.username})}
 
 
 def stamped(principal: MlflowPrincipal, data: dict[str, Any], team: str) -> dict[str, Any]:

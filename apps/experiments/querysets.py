@@ -38,6 +38,9 @@ class RunQuerySet(models.QuerySet["Run"]):
 
 
 class SavedViewQuerySet(models.QuerySet["SavedView"]):
+    def owned_by(self, user: "User") -> "SavedViewQuerySet":
+        return self.filter(owner=user)
+
     def visible_to(self, user: "User") -> "SavedViewQuerySet":
         """One's own, and those shared with one's teams."""
         if user.sees_everything:

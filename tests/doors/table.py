@@ -168,6 +168,7 @@ The object behind each address is dana's (the *owner*), in a team with a *teamma
 in another team. At the API every person asks twice, by a session with its CSRF token and by a token that may write, and
 is told the same. Each body sent is a valid one. `sign-in` is the way to the sign-in page; 404 is also the answer for
 what exists and is not shared; a 409 or 422 of somebody who may is about the state of the object or about what was sent.
+MLflow is not there: what has to ask it answers 503 to whoever may.
 A method that answers 405 to everybody has no row.
 """
 SHORT = {

@@ -11,6 +11,7 @@ from tests.cast import PASSWORD
 from tests.doors.routes import Route, routes
 from tests.doors.scene import BODIES, Scene, values_for
 from tests.doors.table import Visitors
+from tests.doors.tracking import is_away
 
 pytestmark = [pytest.mark.django_db, pytest.mark.timeout(600), pytest.mark.xdist_group("doors-hostile")]
 FIELDS = (
@@ -46,7 +47,7 @@ def test_no_form_breaks(scene: Scene, text: str) -> None:
             said = visitors.ask(
                 visitors.by_session("owner"), "POST", route, urlencode(body, errors="surrogatepass")
             ).outcome
-            if said.startswith("5"):
+            if said.startswith("5") and not is_away(route.template, said):
                 wrong[route.template, str(body)[:200]] = said
     assert not wrong
 
@@ -66,7 +67,7 @@ def test_no_query_breaks(scene: Scene, text: str) -> None:
                 one = urlencode({name: text[:2000]}, errors="surrogatepass")
                 status.append(client.get(f"{path}?{one}", headers=headers).status_code)
             transaction.set_rollback(True)
-        if max(status) >= 500:
+        if any(each >= 500 and not is_away(route.template, str(each)) for each in status):
             wrong[route.template] = status
     assert not wrong
 
@@ -140,6 +141,8 @@ def test_json_that_cannot_be_is_refused_everywhere(scene: Scene, number: int, wh
         wants_body = not route.template.endswith(BODILESS) and method != "DELETE"
         # What a person may not see is not found, and uploads take no JSON at all.
         refused = answer.status_code in (400, 403, 404, 415)
+        if is_away(route.template, str(answer.status_code)):
+            continue
         if answer.status_code >= 500 or (wants_body and BROKEN[number] and not refused):
             wrong[route.template, method] = (answer.status_code, answer.content[:200])
     assert not wrong
@@ -156,7 +159,7 @@ def test_values_beyond_reason_break_nothing(scene: Scene, number: int) -> None:
             {**BODIES.get(route.template, {}), **TAKEN[number]} if isinstance(TAKEN[number], dict) else 0,
         ):
             said = visitors.ask(visitors.by_token("owner"), method, route, body).outcome
-            if said.startswith("5"):
+            if said.startswith("5") and not is_away(route.template, said):
                 wrong[route.template, method] = said
     assert not wrong
 

@@ -58,6 +58,12 @@ def values(tracking: Tracking) -> list[tuple[str, dict[str, object]]]:
     ]
 
 
+def is_away(template: str, outcome: str) -> bool:
+    """Whether this is the answer of a page or call that would have to ask MLflow, which is not there."""
+    asks = template.startswith(("/experiments/", "/models/", "/api/v1/experiments/", "/api/v1/models/"))
+    return asks and outcome == "503"
+
+
 QUERIES = {
     "/experiments/compare/": RUNS,
     "/experiments/compare/extras/": RUNS,

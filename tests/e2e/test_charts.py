@@ -151,6 +151,7 @@ def test_the_table_of_curves_is_what_was_logged(charts):
     assert HOSTILE in heads
 
 
+@pytest.mark.matrix
 def test_the_file_of_curves_has_every_point(charts, study):
     rows = csv_of(charts, curve(charts, "loss").get_by_role("button", name="CSV of loss"))
     assert rows[0] == ["run_id", "run", "metric", "step", "time", "value"]
@@ -161,6 +162,7 @@ def test_the_file_of_curves_has_every_point(charts, study):
     assert {row[1] for row in rows[1:]} >= {HOSTILE, "run-0"}
 
 
+@pytest.mark.matrix
 def test_tables_and_files_of_the_other_charts_agree(charts):
     for kind in KINDS:
         card = charts.locator(f"#chart-{kind}")
@@ -175,6 +177,7 @@ def test_tables_and_files_of_the_other_charts_agree(charts):
     assert sum(int(row[1]) for row in boxes) == RUNS
 
 
+@pytest.mark.matrix
 def test_a_picture_is_downloaded(charts):
     for card, name in ((curve(charts, "loss"), "PNG of loss"), (charts.locator("#chart-scatter"), "PNG of scatter")):
         with charts.expect_download() as download:
@@ -198,6 +201,7 @@ def test_a_run_picked_in_the_legend_is_picked_everywhere(charts, study):
     expect(charts.locator("[data-charts-bar]")).to_be_hidden()
 
 
+@pytest.mark.matrix
 def test_a_run_is_picked_by_keyboard(charts, study):
     box = charts.locator("#chart-cost [data-chart-box]")
     box.focus()
@@ -214,6 +218,7 @@ def test_a_run_is_picked_by_keyboard(charts, study):
     charts.keyboard.press("Escape")
 
 
+@pytest.mark.matrix
 def test_a_brush_along_an_axis_narrows_the_other_charts(charts):
     charts.locator("#chart-scatter").get_by_role("button", name="Table").click()
     parallel = charts.locator("#chart-parallel [data-chart-box]")
@@ -236,6 +241,7 @@ def test_a_brush_along_an_axis_narrows_the_other_charts(charts):
     assert len(table_of(charts.locator("#chart-scatter"))) == RUNS
 
 
+@pytest.mark.matrix
 def test_a_box_leads_to_the_rows_behind_it(charts, portal, study):
     card = charts.locator("#chart-box")
     card.get_by_label("Group by").select_option("params.kind")
@@ -250,6 +256,7 @@ def test_a_box_leads_to_the_rows_behind_it(charts, portal, study):
     assert len(behind["runs"]) == 5
 
 
+@pytest.mark.matrix
 def test_choices_stay_in_the_address(charts):
     charts.locator("#metric-curves").get_by_label("Axis").select_option("relative")
     charts.get_by_label("Log scale").check()
@@ -278,6 +285,7 @@ def test_without_mlflow_the_curves_say_so_and_the_other_charts_go_on(dana, porta
     expect(card.locator("canvas")).to_be_visible()
 
 
+@pytest.mark.matrix
 def test_curves_of_a_running_run_grow_by_themselves(charts, study):
     card = curve(charts, "loss")
     before = int(card.locator(".chart-box").get_attribute("data-drawn") or 0)

@@ -37,6 +37,7 @@ def demo_run(portal: Portal, token: str) -> tuple[str, str]:
     raise AssertionError(f"The demo made no model within {DEMO_SECONDS} s")
 
 
+@pytest.mark.matrix
 def test_a_model_goes_from_its_run_to_a_prediction(portal: Portal, browser: Browser) -> None:
     token, mark = portal.token("dana"), uuid.uuid4().hex[:6]
     run_id, model_id = demo_run(portal, token)

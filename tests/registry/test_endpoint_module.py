@@ -1,8 +1,6 @@
 """The endpoint module, applied for real: it fetches a model through the portal's route and answers to its secret."""
 
 import json
-import shutil
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -108,24 +106,25 @@ def test_it_offers_nothing_but_its_own_pages(endpoint: Endpoint) -> None:
     assert b"churn.served, version 1" in page
 
 
+@pytest.mark.matrix
 def test_a_second_apply_changes_nothing(endpoint: Endpoint) -> None:
     assert "No changes" in endpoint.plan()
 
 
+@pytest.mark.matrix
 def test_it_starts_again_from_what_was_fetched_while_mlflow_is_away(endpoint: Endpoint) -> None:
     there = endpoint.tracking_uri
     endpoint.apply(running=False)
     endpoint.tracking_uri = "http://127.0.0.1:9/mlflow"
     try:
-        began = time.monotonic()
         endpoint.apply()
         assert endpoint.ask("/invocations", FRAME)[0] == 200
-        assert time.monotonic() - began < 100
     finally:
         endpoint.tracking_uri = there
         endpoint.apply()
 
 
+@pytest.mark.matrix
 def test_another_version_is_an_update(endpoint: Endpoint) -> None:
     endpoint.apply(model_version=2)
     assert json.loads(endpoint.ask("/slipway/health")[1])["version"] == 2
@@ -133,6 +132,7 @@ def test_another_version_is_an_update(endpoint: Endpoint) -> None:
     endpoint.apply(model_version=1)
 
 
+@pytest.mark.matrix
 def test_a_model_of_another_team_is_not_served(
     endpoint: Endpoint, registered: Registry, logged_models: dict[str, Any]
 ) -> None:
@@ -155,4 +155,3 @@ def test_its_packages_are_those_of_the_notebook() -> None:
     lock = "runtime/requirements.lock"
     same = (MODULES / "local-notebook" / lock).read_text() == (MODULES / "local-model-endpoint" / lock).read_text()
     assert same, "copy runtime/requirements.* of the notebook over the endpoint's"
-    assert shutil.which("true")

@@ -22,7 +22,7 @@ def view_save(
         raise InvalidInput(errors={"shared": ["Choose the team that the view is shared with."]})
     if shared and team is not None and not actor.memberships.filter(team=team).exists():
         raise NotAllowed(f"Only members of {team.name} share views with it.")
-    if SavedView.objects.filter(owner=actor).count() >= MOST_VIEWS:
+    if SavedView.objects.owned_by(actor).count() >= MOST_VIEWS:
         raise InvalidInput(errors={"name": [f"You keep {MOST_VIEWS} views already; delete one first."]})
     row = SavedView(
         owner=actor,

@@ -9,7 +9,7 @@ from django.http import Http404, HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 
-from apps.accounts.models import Membership, User
+from apps.accounts.models import User
 from apps.core.exceptions import NotAllowed
 from apps.core.templatetags.portal_ui import elapsed
 from apps.core.templatetags.portal_ui import time as time_tag
@@ -190,7 +190,7 @@ def run_known(request: HttpRequest, run_id: str) -> Run:
 
 def may_write(user: User, experiment: Experiment) -> bool:
     """Members of the experiment's team; auditors and platform engineers look."""
-    return bool(experiment.team_id) and Membership.objects.filter(user=user, team_id=experiment.team_id).exists()
+    return bool(experiment.team_id) and user.memberships.filter(team_id=experiment.team_id).exists()
 
 
 def writing_require(user: User, experiment: Experiment) -> None:

@@ -6,7 +6,6 @@ from django.core.cache import cache
 from django.http import HttpRequest, QueryDict
 from django.urls import reverse
 
-from apps.accounts.models import Team
 from apps.core.templatetags.portal_ui import four_digits
 from apps.experiments.filters import FilterInvalid
 from apps.experiments.models import Experiment, TablePreference
@@ -63,7 +62,7 @@ def frame_context(
             for name, label in EXPORTS
         ],
         "views": views_listed(query.user, shown),
-        "share_teams": [] if shown else Team.objects.filter(members=query.user).order_by("name"),
+        "share_teams": [] if shown else query.user.teams.order_by("name"),
         "chosen": [{"key": one.key, "label": label_of(one)} for one in columns_kept(preference)],
         "own_columns": OWN,
     }

@@ -23,7 +23,10 @@
     if (!url || !folder.open) return;
     delete folder.dataset.treeFolder;
     const list = folder.querySelector("ul");
-    list.innerHTML = '<li class="text-secondary tree-empty">Reading…</li>';
+    const waiting = document.createElement("li");
+    waiting.className = "text-secondary tree-empty";
+    waiting.textContent = "Reading…";
+    list.replaceChildren(waiting);
     try {
       list.innerHTML = await piece(url);
     } catch {

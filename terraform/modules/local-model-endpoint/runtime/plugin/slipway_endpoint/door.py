@@ -57,7 +57,8 @@ async def _page(send, about):
     model, version = html.escape(str(about["model"])), html.escape(str(about["version"]))
     notes = "".join(f"<p>{html.escape(line)}</p>" for line in about["differences"])
     body = (
-        f'<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>{model}</title><h1>{model}, version {version}</h1>'
+        f'<!DOCTYPE html><html lang="en"><meta charset="utf-8"><title>{model}</title>'
+        f"<h1>{model}, version {version}</h1>"
         f"<p>It answers POST /invocations. Send it predictions from its page in Slipway.</p>{notes}</html>"
     )
     await _send(send, 200, b"text/html; charset=utf-8", body.encode())
