@@ -144,11 +144,12 @@ def test_a_kill_after_a_cancel_that_was_not_heeded(
     """Confirmed by a platform engineer; what was finished is in the state, and the rest is made anew."""
     from apps.provisioning.exceptions import KillNotAllowed
     from apps.provisioning.services import change_kill_confirm
-    from tests.faults.one_agent import quick_launch, reach, settled, state_names
+    from tests.faults.one_agent import quick_launch, reach, settled, state_names, until
 
     agent = start(engine)
     environment = quick_launch(people, build_s=30)
     change = reach(environment, "applying", step="Building")
+    until(lambda: "slipway_volume.home" in state_names(environment))
     with pytest.raises(KillNotAllowed):
         change_kill_confirm(change=change, actor=people.pete)
     cancel(change, people)

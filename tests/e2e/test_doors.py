@@ -58,12 +58,15 @@ def addresses(notebook: Notebook) -> dict[str, set[str]]:
         key = change if name.startswith("change-") else notebook.id
         known = {"pk": key, "change_id": change, "slug": notebook.slug, "name": "header", "module": "local-notebook"}
         known |= {"module_slug": "local-notebook", "runtime_slug": "python-3-11-scikit-learn", "policy_slug": "none"}
+        known |= {"run_id": "0" * 32, "experiment_id": "1", "model_name": "header", "version": "1", "alias": "champion"}
         known |= {"number": "1", "environment_id": notebook.id, "variable_id": notebook.id, "set_pk": notebook.id}
         if name.startswith(("module", "catalog:")):
             known |= {"slug": "local-notebook", "version": NOTEBOOK_VERSION}
         if name.startswith(("team", "accounts:")):
             known |= {"slug": "churn", "uidb64": "MQ", "token": "set-password"}
         if name == "accounts:password_link":
+            known |= {"pk": "1"}
+        if name.startswith("experiment-"):
             known |= {"pk": "1"}
         if name.startswith("audit"):
             known |= {"id": "1"}

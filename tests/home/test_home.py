@@ -83,15 +83,13 @@ def test_an_auditor_sees_what_was_done_last(cast: Cast) -> None:
     assert "Continue" not in page
 
 
+EVERYBODY = ["Home", "Environments", "Experiments", "Models", "People"]
 NAV = {
-    "dana": ["Home", "Environments", "People"],
-    "mira": ["Home", "Environments", "People", "Variable sets"],
-    "pete": [
-        "Home", "Environments", "People", "Modules", "Rollouts", "Variable sets", "Python environments", "Policies",
-        "Audit",
-    ],
-    "ada": ["Home", "Environments", "People", "Rollouts", "Variable sets", "Policies", "Audit"],
-}  # fmt: skip
+    "dana": EVERYBODY,
+    "mira": [*EVERYBODY, "Variable sets"],
+    "pete": [*EVERYBODY, "Modules", "Rollouts", "Variable sets", "Python environments", "Policies", "Audit"],
+    "ada": [*EVERYBODY, "Rollouts", "Variable sets", "Policies", "Audit"],
+}
 
 
 @pytest.mark.parametrize("name", NAV)
