@@ -99,15 +99,12 @@ def test_from_the_best_run_of_the_week_to_a_prediction(portal: Portal, dana: Pag
 
 def find_the_best(page: Page, portal: Portal, experiment: str, best: str) -> None:
     """Through the list, a filter with an OR, and a click on the metric."""
+    link = page.locator("#experiment-list").get_by_role("link", name=experiment.rpartition("/")[2])
     wait_for(
-        lambda: (
-            page.goto(f"{portal.url}experiments/?q={experiment}") and experiment.rpartition("/")[2] in page.content()
-        ),
-        60,
-        "the experiment in the list",
+        lambda: page.goto(f"{portal.url}experiments/?q={experiment}") and link.count(), 60, "the experiment in the list"
     )
     looked_at(page)
-    page.get_by_role("link", name=experiment.rpartition("/")[2]).first.click()
+    link.first.click()
     rows = page.locator(".runs-table tbody tr")
     wait_for(lambda: rows.count() == 3 or not page.reload(), 30, "all three runs in the table")
     page.get_by_label("Filter runs").fill(
