@@ -95,10 +95,10 @@ def test(arguments, *, matrix):
     bootstrap("dev")
     os.environ["CHROMIUM"] = browser_ensure()
     failed = _lint()
-    # The browser journeys run by themselves: they measure a whole portal, and Playwright keeps an event loop running
-    # in its process, in which asyncio tests cannot run.
+    # The browser journeys run by themselves: Playwright keeps an event loop running in its process, in which asyncio
+    # tests cannot run. Each of the two processes has a portal of its own, and whole files, whose fixtures are costly.
     short = "" if matrix else " and not matrix"
-    parts = [["-n", "2", "--dist", "loadgroup", "-m", f"not e2e{short}"], ["-m", f"e2e{short}"]]
+    parts = [["-n", "2", "--dist", "loadfile", "-m", f"{which}{short}"] for which in ("not e2e", "e2e")]
     runs = [arguments] if arguments else parts
     codes = [
         subprocess.run([PYTHON, "-m", "pytest", *run], cwd=ROOT, stdin=subprocess.DEVNULL).returncode for run in runs

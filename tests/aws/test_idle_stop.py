@@ -24,6 +24,13 @@ def ago(span: timedelta) -> str:
     return (datetime.now(UTC) - span).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def dated(used: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """With the time of now minus each span: a parametrization's own `now` is as old as the run."""
+    return [
+        {name: ago(value) if isinstance(value, timedelta) else value for name, value in each.items()} for each in used
+    ]
+
+
 class Jupyter(ThreadingHTTPServer):
     def __init__(self) -> None:
         self.answers: dict[str, Any] = {"/api/kernels": [], "/api/terminals": []}
@@ -81,15 +88,15 @@ def test_stops_what_nobody_uses(jupyter: Jupyter, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("kernels", "terminals"),
     [
-        ([{"execution_state": "busy", "last_activity": ago(LONG_AGO)}], []),
-        ([{"execution_state": "idle", "last_activity": ago(timedelta(minutes=50))}], []),
-        ([], [{"last_activity": ago(timedelta(minutes=50))}]),
+        ([{"execution_state": "busy", "last_activity": LONG_AGO}], []),
+        ([{"execution_state": "idle", "last_activity": timedelta(minutes=50)}], []),
+        ([], [{"last_activity": timedelta(minutes=50)}]),
         ([{"execution_state": "idle"}], []),
     ],
     ids=["computes", "typed in", "a terminal", "cannot be read"],
 )
 def test_leaves_what_is_in_use(jupyter: Jupyter, tmp_path: Path, kernels: Any, terminals: Any) -> None:
-    jupyter.answers |= {"/api/kernels": kernels, "/api/terminals": terminals}
+    jupyter.answers |= {"/api/kernels": dated(kernels), "/api/terminals": dated(terminals)}
     assert stopped(jupyter, tmp_path) == []
 
 

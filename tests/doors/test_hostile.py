@@ -13,7 +13,7 @@ from tests.doors.scene import BODIES, Scene, values_for
 from tests.doors.table import Visitors
 from tests.doors.tracking import is_away
 
-pytestmark = [pytest.mark.django_db, pytest.mark.timeout(600), pytest.mark.xdist_group("doors-hostile")]
+pytestmark = [pytest.mark.django_db, pytest.mark.timeout(600)]
 FIELDS = (
     "name", "username", "first_name", "email", "person", "manager", "role", "reason", "confirm", "preset", "ttl",
     "team", "token", "seconds", "plan_hash", "next", "path", "theme", "time_zone", "scope", "days", "current", "new",

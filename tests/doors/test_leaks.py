@@ -11,7 +11,7 @@ from tests.doors.scene import Scene
 from tests.doors.table import Visitors
 from tests.factories import change_of
 
-pytestmark = [pytest.mark.django_db, pytest.mark.timeout(300), pytest.mark.xdist_group("doors-leaks")]
+pytestmark = [pytest.mark.django_db, pytest.mark.timeout(300)]
 
 
 def canaries(scene: Scene) -> set[str]:

@@ -23,7 +23,7 @@ from apps.environments.models import Environment
 from tests.doors.scene import Scene
 from tests.factories import NOTEBOOK_VERSION, change_of
 
-pytestmark = [pytest.mark.django_db, pytest.mark.timeout(1800), pytest.mark.xdist_group("doors-schema")]
+pytestmark = [pytest.mark.django_db, pytest.mark.timeout(1800)]
 CHECKS = (
     not_a_server_error,
     status_code_conformance,

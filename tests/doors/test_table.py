@@ -12,7 +12,7 @@ from tests.doors.table import FORGED, OWNERS, TOKENS, Table, Visitors, document_
 from tests.doors.tracking import is_away
 
 # The first test that wants the table waits for all of its requests.
-pytestmark = [pytest.mark.django_db, pytest.mark.timeout(900), pytest.mark.xdist_group("doors-table")]
+pytestmark = [pytest.mark.django_db, pytest.mark.timeout(900)]
 # Answered to everybody; each is a decision.
 OPEN = {"/healthz", "/readyz", "/metrics", "/accounts/sign-in/", "/accounts/sign-out/", "/api/docs/", "/api/schema/"}
 OPEN_PREFIXES = ("/accounts/password/{uidb64}/",)

@@ -15,7 +15,7 @@ from tests.e2e.notebook import Notebook, notebook, page_post
 from tests.factories import NOTEBOOK_VERSION
 
 __all__ = ["notebook"]
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("portal"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 PEOPLE = ("dana", "mira", "ada", "mallory")
 NOT_OURS = ("admin",)

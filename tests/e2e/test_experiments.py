@@ -16,7 +16,7 @@ from tests.e2e.test_journey import run_cell, wait_for
 from tests.e2e.test_pages import WIDE, page_faults
 
 __all__ = ["notebook"]
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("portal"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 # What a person trains: small, and the same numbers each time.
 TRAIN = """

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from tests.e2e.conftest import Portal, sign_in
 from tests.e2e.notebook import Notebook, notebook_launch, notebooks_destroy
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("portal"), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 CODE = Path(__file__).with_name("notebook_attack.py").read_text()
 NAMES = ("nb colleague", "nb victim")

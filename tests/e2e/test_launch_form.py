@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.e2e.conftest import Portal, sign_in
 from tests.e2e.notebook import LAUNCH_FORM, notebooks_destroy, page_post
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("portal"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 GOOD = {
     "team": "churn",

@@ -16,7 +16,7 @@ from tests.e2e.conftest import Portal, sign_in
 from tests.e2e.notebook import Notebook, notebook, notebook_launch, notebooks_destroy
 
 __all__ = ["notebook"]
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("portal"), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 TABS = 10
 # Counts the streams that a page opens on its own instead of through the shared worker.

@@ -12,7 +12,7 @@ from tests.e2e.conftest import Portal, sign_in
 from tests.e2e.notebook import Notebook, notebooks_destroy
 from tests.e2e.test_runtimes import walk
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("portal"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 DEMO_SECONDS = 240
 

@@ -9,7 +9,7 @@ from tests.catalog.git_server import Repository, served
 from tests.catalog.modules import module_write
 from tests.e2e.conftest import Portal, sign_in
 
-pytestmark = [pytest.mark.e2e, pytest.mark.matrix, pytest.mark.xdist_group("portal"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.matrix, pytest.mark.timeout(300)]
 
 VARIABLES = 'variable "size" {\n  description = "How large."\n  type        = number\n  default     = 1\n}\n'
 MAIN = 'resource "terraform_data" "size" {\n  input = var.size\n}\n'

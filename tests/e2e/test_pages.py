@@ -13,7 +13,7 @@ from tests.e2e.conftest import Portal, sign_in
 from tests.e2e.notebook import LAUNCH_FORM, Notebook, notebook
 
 __all__ = ["notebook"]
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("portal"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 WIDE: ViewportSize = {"width": 1440, "height": 900}
 NARROW: ViewportSize = {"width": 360, "height": 740}

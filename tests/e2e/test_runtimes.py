@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.e2e.conftest import Portal, sign_in
 from tests.e2e.notebook import LAUNCH_FORM, Notebook, notebooks_destroy
 
-pytestmark = [pytest.mark.e2e, pytest.mark.matrix, pytest.mark.xdist_group("portal"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, pytest.mark.matrix, pytest.mark.timeout(600)]
 BUILT_MS = 400_000
 SEED = "python-3-11-scikit-learn"
 PICTURES = os.environ.get("SLIPWAY_E2E_PICTURES")

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, expect
 from tests.e2e.conftest import ROOT, Portal, sign_in
 from tests.faults.versions import Edit, drops_message, moves_everything, quick_copy
 
-pytestmark = [pytest.mark.e2e, pytest.mark.matrix, pytest.mark.xdist_group("portal"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.matrix, pytest.mark.timeout(300)]
 SECONDS = 1000.0
 
 

@@ -7,7 +7,7 @@ from tests.e2e.conftest import Portal, sign_in
 from tests.e2e.notebook import LAUNCH_FORM
 from tests.e2e.test_policies import look
 
-pytestmark = [pytest.mark.e2e, pytest.mark.matrix, pytest.mark.xdist_group("portal"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.matrix, pytest.mark.timeout(300)]
 
 SECRET = "canary-of-the-browser-66b2"
 

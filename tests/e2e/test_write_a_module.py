@@ -13,7 +13,7 @@ from tests.catalog.git_server import Repository, served
 from tests.e2e.conftest import Portal, sign_in
 from tests.guide_module import version_raise, write_first, write_second
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("portal"), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 PATIENCE_MS = 120_000
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.experiments.run_making import Study, browser_of, study_make
 
-pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("mlflow")]
+pytestmark = [pytest.mark.django_db]
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 )

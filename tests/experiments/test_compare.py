@@ -10,7 +10,7 @@ from tests.experiments.factories import run_make
 from tests.experiments.run_making import Study, browser_of, study_make
 from tests.experiments.test_artifacts import PNG
 
-pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("mlflow")]
+pytestmark = [pytest.mark.django_db]
 PAGE, EXTRAS = "/experiments/compare/", "/experiments/compare/extras/"
 
 

@@ -8,7 +8,7 @@ import pytest
 from apps.experiments.demo.studies import STUDIES
 from tests.experiments.conftest import ROOT, clean_environment
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("mlflow")]
+pytestmark = [pytest.mark.slow]
 
 
 def train(mlflow_server):

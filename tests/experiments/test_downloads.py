@@ -17,7 +17,7 @@ from tests.core.serving import free_port
 from tests.experiments.conftest import ROOT, process_end, wait_until_healthy
 from tests.experiments.run_making import Study, browser_of, study_make
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow, pytest.mark.xdist_group("mlflow")]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 MB = 1024 * 1024
 # Files are sparse, so that they cost no disk.
 LARGE = 512 * MB

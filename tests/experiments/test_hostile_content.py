@@ -15,7 +15,7 @@ from tests.experiments.factories import experiment_make, run_make
 from tests.experiments.hostile import FILES, FORMULAS, LONG, MARKUP, METRICS, PARAMS, TAGS, TURNED, markup_in
 from tests.experiments.run_making import Study, browser_of, study_make
 
-pytestmark = [pytest.mark.django_db, pytest.mark.slow, pytest.mark.xdist_group("mlflow")]
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 
 
 @pytest.fixture

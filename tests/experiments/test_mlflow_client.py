@@ -9,7 +9,7 @@ import pytest
 
 from tests.experiments.conftest import ROOT, clean_environment
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("mlflow")]
+pytestmark = [pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")

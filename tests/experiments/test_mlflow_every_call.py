@@ -36,7 +36,7 @@ from tests.experiments.mlflow_attacks import (
     variants,
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("mlflow")]
+pytestmark = [pytest.mark.slow]
 NAME, SECRET = "wren-house", "kingfisher-7f3a"  # in names that a call has to give, and in everything else
 OWNER, ATTACKER = "dana-notebook", "mallory-notebook"
 

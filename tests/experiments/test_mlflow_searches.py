@@ -6,7 +6,7 @@ import secrets
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("mlflow")]
+pytestmark = [pytest.mark.slow]
 FOUND = {
     "experiments/search": "experiments",
     "registered-models/search": "registered_models",

@@ -14,7 +14,7 @@ from apps.experiments.lineage import Standing, lineage_of
 from apps.provisioning.models import StateVersion
 from tests.experiments.run_making import Study, browser_of, study_make
 
-pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("mlflow")]
+pytestmark = [pytest.mark.django_db]
 REPOSITORY = "https://git.example/vision/churn.git"
 COMMIT = "ab" * 20
 

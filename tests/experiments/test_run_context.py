@@ -16,7 +16,7 @@ import pytest
 
 from tests.experiments.conftest import PLUGIN, clean_environment
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("mlflow")]
+pytestmark = [pytest.mark.slow]
 CONTEXT = {
     "slipway.team": "vision",
     "slipway.user": "dana",

@@ -11,7 +11,7 @@ from apps.environments.models import Environment
 from tests.experiments.run_making import Study, study_make
 from tests.experiments.test_recreate import COMMIT, environment_of, now_ms, tags_of
 
-pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("mlflow")]
+pytestmark = [pytest.mark.django_db]
 ACTIONS = ("artifacts", "lineage", "recreate", "artifacts/download")
 
 

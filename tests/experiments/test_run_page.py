@@ -8,7 +8,7 @@ from apps.audit.models import AuditEvent
 from apps.experiments.models import Run
 from tests.experiments.run_making import Study, browser_of, study_make
 
-pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("mlflow")]
+pytestmark = [pytest.mark.django_db]
 TABS = ("", "metrics/", "metrics/ranges/", "artifacts/", "traces/", "lineage/", "recreate/", "note/")
 
 

@@ -17,7 +17,7 @@ import pytest
 from tests.e2e.conftest import ROOT, port_free, portal_stop
 from tests.faults.portal_under_fault import Environment, PortalUnderFault
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("keeping"), pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 MODULE = Path(__file__).parent / "modules" / "kept"
 CANARY = "canary-of-the-keeping-tests-41c7"

@@ -25,7 +25,7 @@ from portal.up.valkey import EmbeddedValkey
 from tests.e2e.conftest import ROOT, port_free
 from tests.keeping.units import DEPLOY, Unit, environment_read
 
-pytestmark = [pytest.mark.e2e, pytest.mark.matrix, pytest.mark.xdist_group("keeping"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.matrix, pytest.mark.timeout(300)]
 
 MODULE = Path(__file__).parent / "modules" / "kept"
 HOST = "slipway.example.com"
