@@ -41,6 +41,14 @@ def pytest_configure(config: pytest.Config) -> None:
     django.setup()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Before `-m` chooses: Playwright leaves an event loop in its process, where the other tests could not go on."""
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker("e2e")
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_unconfigure() -> None:
     if _services:

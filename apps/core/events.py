@@ -28,6 +28,9 @@ GAP_PATIENCE = 0.2
 # More than this is not repeated to a browser that was away: it hears "reset" and fetches what it shows.
 REPLAY = 5000
 
+# Names for the states of all that one may see; modules have states as well, which nobody asks for in this way.
+ALL_OF = {"environment": "environments", "experiment": "experiments"}
+
 Row = tuple[int, str, str, str, Any]
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -63,8 +66,7 @@ class Subscription:
             return False
         if topic in self.topics or topic.startswith("user:"):
             return True
-        # A name for all of them; runs and modules have states as well, which nobody asked for by it.
-        return kind == "status" and topic.startswith("environment:") and "environments" in self.topics
+        return kind == "status" and ALL_OF.get(topic.partition(":")[0]) in self.topics
 
 
 class LiveHub:

@@ -12,6 +12,7 @@ from apps.environments.models import Environment
 from apps.experiments.hints import Hints
 from apps.experiments.mlflow_principal import MlflowPrincipal
 from apps.experiments.mlflow_proxy import MlflowProxy
+from apps.experiments.model_writes import Witness
 
 READING = {ApiToken.Scope.READ, ApiToken.Scope.WRITE, ApiToken.Scope.MLFLOW}
 WRITING = {ApiToken.Scope.WRITE, ApiToken.Scope.MLFLOW}
@@ -50,4 +51,5 @@ def mlflow_application(in_database: Callable[[Callable[..., Any]], Any]) -> Mlfl
         bearer=settings.MLFLOW_SERVER_TOKEN,
         account_url=settings.PORTAL_URL + reverse("accounts:account"),
         touched=Hints().touched,
+        witness=Witness().watch,
     )

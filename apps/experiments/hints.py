@@ -30,7 +30,7 @@ def leave(kind: Kind, ids: Iterable[str]) -> None:
     if not wanted:
         return
     try:
-        _client().sadd(_key(kind), *wanted)
+        client().sadd(_key(kind), *wanted)
     except (redis.RedisError, OSError) as error:
         log.warning("hints are lost (%s)", type(error).__name__)
 
@@ -38,7 +38,7 @@ def leave(kind: Kind, ids: Iterable[str]) -> None:
 def take(kind: Kind, most: int = 500) -> list[str]:
     """Some of the hints, which are not kept; leave them again where nothing came of it."""
     try:
-        found = _client().spop(_key(kind), most)
+        found = client().spop(_key(kind), most)
     except (redis.RedisError, OSError) as error:
         log.warning("hints are not read (%s)", type(error).__name__)
         return []
@@ -48,7 +48,7 @@ def take(kind: Kind, most: int = 500) -> list[str]:
 def waiting(kind: Kind) -> int:
     """How many there are."""
     try:
-        return int(_client().scard(_key(kind)))  # type: ignore[arg-type]
+        return int(client().scard(_key(kind)))  # type: ignore[arg-type]
     except (redis.RedisError, OSError):
         return 0
 
@@ -77,7 +77,7 @@ class Hints:
             batch, self._pending = self._pending, set()
             try:
                 if self._client is None:
-                    self._client = redis.asyncio.Redis.from_url(_url(), **_OPTIONS)
+                    self._client = redis.asyncio.Redis.from_url(address(), **OPTIONS)
                 async with self._client.pipeline(transaction=False) as pipeline:
                     for kind in {reference.kind for reference in batch}:
                         pipeline.sadd(_key(kind), *(each.value for each in batch if each.kind is kind))
@@ -86,15 +86,15 @@ class Hints:
                 log.warning("hints are lost (%s)", type(error).__name__)
 
 
-_OPTIONS: dict[str, Any] = {"socket_timeout": ANSWER_SECONDS, "socket_connect_timeout": ANSWER_SECONDS}
+OPTIONS: dict[str, Any] = {"socket_timeout": ANSWER_SECONDS, "socket_connect_timeout": ANSWER_SECONDS}
 
 
 @lru_cache(maxsize=1)
-def _client() -> redis.Redis:
-    return redis.Redis.from_url(_url(), **_OPTIONS)
+def client() -> redis.Redis:
+    return redis.Redis.from_url(address(), **OPTIONS)
 
 
-def _url() -> str:
+def address() -> str:
     return str(settings.CACHES["default"]["LOCATION"])
 
 

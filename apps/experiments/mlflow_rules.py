@@ -36,6 +36,7 @@ class Kind(StrEnum):
     LOGGED_MODEL = "logged model"
     TRACE = "trace"
     REGISTERED_MODEL = "registered model"
+    WORKSPACE = "workspace"
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,8 @@ RULES = [
     _rule(rf"{FILES}/mpu/(create|complete|abort)/(?P<artifact>.+)", "", "POST"),
 ]  # fmt: skip
 
+_NO_RULE = _rule("")
+
 # Field names as protobuf's JSON reader takes them: `experiment_id` and `experimentId` are one. Compared without
 # underscores and case.
 _FIELDS = {
@@ -178,6 +181,7 @@ _FIELDS = {
 _CALLERS_OWN = {"tags", "metadata", "tracemetadata", "requestmetadata", "value"}
 # Stores of an MLflow server of one's own, which its clients reach directly; prompts have a source only in name.
 _OUTSIDE = {"s3:", "gs:", "wasbs:", "abfss:", "hdfs:", "dummy-source"}
+ARTIFACT_PATH = "An artifact path is <experiment id>/<run id or models>/..."
 _SOURCES = {"mlflow-artifacts:": Kind.EXPERIMENT, "runs:": Kind.RUN, "models:": Kind.LOGGED_MODEL}
 
 
@@ -202,10 +206,10 @@ def call_read(*, rule: Rule, method: str, path: str, query: str, body: bytes) ->
     }
     match = rule.path.fullmatch(path)
     for key, value in (match.groupdict() if match else {}).items():
-        found |= {_artifact(value, data)} if key == "artifact" else set(_of_field(key, value, rule))
+        found |= _artifact(value, data) if key == "artifact" else set(_of_field(key, value, rule))
     if path == f"{FILES}/artifacts":
         named = [*arguments, *(data or {}).items()]
-        found |= {Reference(Kind.EXPERIMENT, artifact_experiment(str(v))) for k, v in named if k == "path"}
+        found |= {each for k, v in named if k == "path" for each in artifact_references(str(v))}
     if any("\0" in reference.value for reference in found):
         raise NotUnderstood("A name holds no NUL")
     made = {reference for reference in found if method == "POST" and reference.kind is rule.makes}
@@ -220,26 +224,32 @@ def spans_call(*, rule: Rule, experiment: str, run: str, traces: frozenset[Refer
     return Call(rule, "POST", "/v1/traces", None, frozenset(found), traces)
 
 
-def _artifact(path: str, data: dict[str, Any] | None) -> Reference:
-    """The experiment of a file; parts of one give its local path as well, whose last part becomes the file's name."""
+def _artifact(path: str, data: dict[str, Any] | None) -> frozenset[Reference]:
+    """What a file lies in; parts of one give its local path as well, whose last part becomes the file's name."""
     named = str((data or {}).get("path") or "x")
     if named.rpartition("/")[2] in ("", ".", "..") or "\0" in named:
         raise NotUnderstood("A file's own name has no folders in it")
-    return Reference(Kind.EXPERIMENT, artifact_experiment(path))
+    return artifact_references(path)
 
 
-def artifact_experiment(path: str) -> str:
-    """The experiment whose folder an artifact path lies in: its first part. Decodes as often as MLflow does."""
+def artifact_references(path: str) -> frozenset[Reference]:
+    """The experiment in whose folder an artifact path lies, and the workspace that it names before, if it does.
+
+    Decodes as often as MLflow does.
+    """
     while (decoded := unquote(path)) != path:
         path = decoded
     parts = path.strip("/").split("/")
-    if (
-        any(part in ("", ".", "..") or "\\" in part for part in parts)
-        or not parts[0].isascii()
-        or not parts[0].isdigit()
-    ):
-        raise NotUnderstood("An artifact path is <experiment id>/<run id or models>/...")
-    return parts[0]
+    workspaces = {Reference(Kind.WORKSPACE, parts[1])} if parts[0] == "workspaces" and len(parts) > 2 else set()
+    first = parts[2 if workspaces else 0]
+    if any(part in ("", ".", "..") or "\\" in part for part in parts) or not first.isascii() or not first.isdigit():
+        raise NotUnderstood(ARTIFACT_PATH)
+    return frozenset({Reference(Kind.EXPERIMENT, first), *workspaces})
+
+
+def references_in(data: dict[str, Any]) -> frozenset[Reference]:
+    """What a JSON object or the arguments of a call speak about by its id."""
+    return frozenset(_references(data, _NO_RULE))
 
 
 def _references(data: Any, rule: Rule, *, top: bool = True) -> Iterator[Reference]:
@@ -267,7 +277,7 @@ def _of_field(key: str, value: Any, rule: Rule, *, top: bool = True) -> Iterator
     kind = _FIELDS.get(plain) or (rule.names if plain == "name" and top else None)
     if plain == "source" and rule.names is Kind.REGISTERED_MODEL:
         if str(value).partition("/")[0] not in _OUTSIDE:
-            yield _source(str(value))
+            yield from _source(str(value))
     elif kind is not None:
         for each in value if isinstance(value, list) else [value]:
             if isinstance(each, dict | list) or (each is None and isinstance(value, list)):
@@ -276,7 +286,7 @@ def _of_field(key: str, value: Any, rule: Rule, *, top: bool = True) -> Iterator
                 yield Reference(kind, str(each))
 
 
-def _source(source: str) -> Reference:
+def _source(source: str) -> frozenset[Reference]:
     """What a model version is made from: a URI of MLflow's own storage, and nothing of the server's disk.
 
     Read as MLflow reads it: `models:/<logged model id>`, `models:/<name>/<version or stage>`, `models:/<name>@<alias>`.
@@ -286,12 +296,12 @@ def _source(source: str) -> Reference:
     if kind is None or rest.startswith("/") or not source.isprintable() or re.search(r"[?#\\]", source):
         raise NotUnderstood("A model's source is a mlflow-artifacts:/, runs:/ or models:/ address")
     if kind is Kind.EXPERIMENT:
-        return Reference(kind, artifact_experiment(rest))
+        return artifact_references(rest)
     first, *more = rest.split("/")
     if any(unquote(part) in ("", ".", "..") for part in more):
         raise NotUnderstood("A model's source names a file or folder, without . and ..")
     if kind is Kind.LOGGED_MODEL and more:
-        return Reference(Kind.REGISTERED_MODEL, first)
+        return frozenset({Reference(Kind.REGISTERED_MODEL, first)})
     if kind is Kind.LOGGED_MODEL and "@" in first:
-        return Reference(Kind.REGISTERED_MODEL, first.rpartition("@")[0])
-    return Reference(kind, first)
+        return frozenset({Reference(Kind.REGISTERED_MODEL, first.rpartition("@")[0])})
+    return frozenset({Reference(kind, first)})

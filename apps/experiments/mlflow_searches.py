@@ -3,6 +3,7 @@
 MLflow can neither restrict a search to several teams nor count; its page token is an offset into everybody's things,
 and whether there is one tells whether something else matched. Therefore its pages are read on until one is full of what
 the caller may see, and the token handed out counts those alone. Order, filter and what is refused stay MLflow's.
+Of several workspaces one is read after another, each in the order asked for.
 """
 
 import base64
@@ -16,10 +17,10 @@ import aiohttp
 from yarl import URL
 
 from apps.core import proxying
-from apps.experiments.mlflow_ownership import Ownership, tag_of, team_of_experiment
+from apps.experiments.mlflow_ownership import WORKSPACE_HEADER, Ownership, team_of_experiment, team_of_model
 from apps.experiments.mlflow_principal import MlflowPrincipal
 from apps.experiments.mlflow_refusals import Refused, server_away
-from apps.experiments.mlflow_rules import TEAM_TAG, V2, Call, Kind, Reference
+from apps.experiments.mlflow_rules import V2, Call, Kind, Reference
 
 # What a search finds, and how many without `max_results` (MLflow's own numbers).
 SEARCHES = {
@@ -37,38 +38,43 @@ class Searches:
         self._headers = headers
         self._ownership = ownership
 
-    async def answer(self, principal: MlflowPrincipal, call: Call, query: str) -> Answer:
+    async def answer(
+        self, principal: MlflowPrincipal, call: Call, query: str, workspaces: tuple[str, ...] = ("",)
+    ) -> Answer:
         """MLflow's answer to a search, or the part of it that the caller may see, with a token for the next page."""
         # As MLflow reads it: a GET with arguments has no body, everything else has no arguments.
         arguments = parse_qsl(query, keep_blank_values=True) if call.method in ("GET", "HEAD") else []
         data = None if arguments else (call.data or {})
-        if principal.reads_everything:
-            return await self._ask(call, arguments, data)
+        if principal.reads_everything and len(workspaces) == 1:
+            return await self._ask(call, arguments, data, workspaces[0])
         field, wanted = SEARCHES[call.path]
         given = dict(reversed(arguments)) if arguments else _snake(data or {})
         begin = _offset(str(given.get("page_token") or ""))
         seen: list[dict[str, Any]] = []
-        token: str | None = ""
-        size = given.get("max_results")  # the first is asked for as it came, so that MLflow refuses what is wrong
-        while token is not None:
-            status, answer = await self._ask(call, *_asking(arguments, data, size, token))
-            if status != 200:
-                return status, answer
-            wanted = int(size) if size is not None and token == "" else wanted
-            seen += await self._visible(principal, field, answer.get(field, []))
-            token = answer.get("next_page_token") or None
-            size = PAGE
-            if len(seen) > begin + wanted:
-                break
+        asked = size = given.get("max_results")  # the first as it came, so that MLflow refuses what is wrong
+        for workspace in workspaces:
+            token: str | None = ""
+            while token is not None and len(seen) <= begin + wanted:
+                status, answer = await self._ask(call, *_asking(arguments, data, size, token), workspace)
+                if status != 200:
+                    return status, answer
+                wanted = int(asked) if asked is not None else wanted
+                seen += await self._visible(principal, field, answer.get(field, []), workspace)
+                token = answer.get("next_page_token") or None
+                size = PAGE
         answer = {field: seen[begin : begin + wanted]} if seen[begin:] else {}
         if wanted > 0 and len(seen) > begin + wanted:
             answer["next_page_token"] = _token(begin + wanted)
         return 200, answer
 
-    async def _ask(self, call: Call, arguments: list[tuple[str, str]], data: dict[str, Any] | None) -> Answer:
+    async def _ask(
+        self, call: Call, arguments: list[tuple[str, str]], data: dict[str, Any] | None, workspace: str
+    ) -> Answer:
         url = f"{self._upstream}{call.path}" + (f"?{urlencode(arguments)}" if arguments else "")
         method = "GET" if call.method == "HEAD" else call.method
         headers = {**self._headers(), "Content-Type": "application/json"}
+        if workspace:
+            headers[WORKSPACE_HEADER] = workspace
         try:
             async with proxying.upstream_session().request(
                 method, URL(url, encoded=True), json=data, headers=headers
@@ -78,15 +84,18 @@ class Searches:
             raise server_away(type(error).__name__) from None
 
     async def _visible(
-        self, principal: MlflowPrincipal, field: str, found: list[dict[str, Any]]
+        self, principal: MlflowPrincipal, field: str, found: list[dict[str, Any]], workspace: str
     ) -> list[dict[str, Any]]:
+        if principal.reads_everything:
+            return found
         if field == "experiments":
-            return [each for each in found if team_of_experiment(each) in principal.teams]
+            return [each for each in found if team_of_experiment(each, workspace) in principal.teams]
         if field == "registered_models":
-            return [each for each in found if tag_of(each, TEAM_TAG) in principal.teams]
+            return [each for each in found if team_of_model(each, workspace) in principal.teams]
         names = {each["name"] for each in found}
-        await self._ownership.models_know(names)
-        teams = {name: await self._ownership.team(Reference(Kind.REGISTERED_MODEL, name)) for name in names}
+        await self._ownership.models_know(names, workspace)
+        ownership = self._ownership
+        teams = {name: await ownership.team(Reference(Kind.REGISTERED_MODEL, name), workspace) for name in names}
         return [each for each in found if teams[each["name"]] in principal.teams]
 
 

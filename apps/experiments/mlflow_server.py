@@ -13,15 +13,15 @@ import logging
 import os
 import sys
 import uuid
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable, MutableMapping
 from pathlib import Path
 from typing import Any
 
 import uvicorn
 
-logger = logging.getLogger("slipway.mlflow")
+from apps.experiments.mlflow_histories import Application, Histories
 
-Application = Callable[[MutableMapping[str, Any], Callable[..., Any], Callable[..., Any]], Awaitable[None]]
+logger = logging.getLogger("slipway.mlflow")
 
 SECRET_HEADER = b"x-slipway-mlflow-secret"
 # Longer than the portal keeps its own side of a connection.
@@ -104,7 +104,7 @@ def application_make(*, backend_store_uri: str, secret: str) -> Application:
     initialize_backend_stores(backend_store_uri, backend_store_uri, artifact_root)
     from mlflow.server.fastapi_app import app
 
-    return SecretRequired(app, secret)
+    return SecretRequired(Histories(app), secret)
 
 
 def schema_upgrade(backend_store_uri: str) -> None:

@@ -1,8 +1,9 @@
 """What the portal itself writes into MLflow as things are made: whose they are, by whom and from which environment."""
 
+from dataclasses import replace
 from typing import Any
 
-from apps.experiments.mlflow_ownership import tag_of, tags_of
+from apps.experiments.mlflow_ownership import DEFAULT_WORKSPACE, tag_of, tags_of
 from apps.experiments.mlflow_principal import MlflowPrincipal
 from apps.experiments.mlflow_refusals import Refused
 from apps.experiments.mlflow_rules import HIDDEN_TRACE_TAGS, STAMPED, TEAM_TAG, Call
@@ -17,22 +18,57 @@ def name_allowed(principal: MlflowPrincipal, name: str, *, empty: bool = False) 
     raise Refused(403, "PERMISSION_DENIED", f"An experiment's name starts with its team: {own}, not {name!r}.")
 
 
-def experiment_to_create(principal: MlflowPrincipal, data: dict[str, Any]) -> dict[str, Any]:
-    team = name_allowed(principal, str(data.get("name", "")))
+def experiment_team(principal: MlflowPrincipal, data: dict[str, Any], workspace: str = "") -> str:
+    """Whose a new experiment will be: the workspace's team, elsewhere the one its name begins with."""
+    if workspace in ("", DEFAULT_WORKSPACE):
+        return name_allowed(principal, str(data.get("name", "")))
+    return _team_of_workspace(principal, workspace)
+
+
+def experiment_to_create(principal: MlflowPrincipal, data: dict[str, Any], workspace: str = "") -> dict[str, Any]:
+    team = experiment_team(principal, data, workspace)
     if set(data) - {"name", "tags", "artifact_location"} or data.get("artifact_location"):
         # A location of one's own choice would show another team's files, or the server's, as artifacts.
         raise Refused(400, "INVALID_PARAMETER_VALUE", "Artifacts are kept by the portal: leave artifact_location out.")
-    return {"name": data["name"], "tags": _tags(data, {TEAM_TAG: team})}
+    return {"name": data.get("name", ""), "tags": _tags(data, {TEAM_TAG: team})}
 
 
-def model_to_create(principal: MlflowPrincipal, data: dict[str, Any]) -> dict[str, Any]:
+def model_team(principal: MlflowPrincipal, data: dict[str, Any], workspace: str = "") -> str:
+    """Whose a new registered model will be."""
+    if workspace not in ("", DEFAULT_WORKSPACE):
+        return _team_of_workspace(principal, workspace)
     prefix = str(data.get("name", "")).partition(".")[0]
     asked = tag_of(data, TEAM_TAG) or (prefix if prefix in principal.teams else "") or principal.home_team
+    own = " or ".join(f'"{team}.{data.get("name")}"' for team in sorted(principal.teams))
+    if workspace == DEFAULT_WORKSPACE and asked != prefix:
+        raise Refused(403, "PERMISSION_DENIED", f"Say whose model this is: call it {own}.")
     if asked not in principal.teams:
-        own = " or ".join(f'"{team}.{data.get("name")}"' for team in sorted(principal.teams))
         detail = f"Say whose model this is: call it {own}, or give it the tag {TEAM_TAG}."
         raise Refused(403, "PERMISSION_DENIED", detail)
-    return {**data, "tags": _tags(data, {TEAM_TAG: asked, "slipway.user": principal.username})}
+    return asked
+
+
+def model_to_create(principal: MlflowPrincipal, data: dict[str, Any], workspace: str = "") -> dict[str, Any]:
+    team = model_team(principal, data, workspace)
+    return {**data, "tags": _tags(data, {TEAM_TAG: team, "slipway.user": principal.username})}
+
+
+def renamed_check(principal: MlflowPrincipal, call: Call, workspace: str, team: str) -> None:
+    """Where the name says whose a thing is, a new one says no other team; `team` is whose it is now."""
+    data = call.data or {}
+    name = str(data.get("new_name") or data.get("newName") or "")
+    if call.is_("/experiments/update") and workspace == "":
+        name_allowed(principal, name, empty=True)
+    elif call.is_("/experiments/update") and workspace == DEFAULT_WORKSPACE:
+        name_allowed(replace(principal, teams=frozenset({team})), name, empty=True)
+    elif call.is_("/registered-models/rename") and workspace == DEFAULT_WORKSPACE and not name.startswith(f"{team}."):
+        raise Refused(403, "PERMISSION_DENIED", f'A model\'s name starts with its team: "{team}...", not {name!r}.')
+
+
+def _team_of_workspace(principal: MlflowPrincipal, workspace: str) -> str:
+    if workspace not in principal.teams:
+        raise Refused(403, "PERMISSION_DENIED", f"You may look at the workspace {workspace!r} but make nothing in it.")
+    return workspace
 
 
 def stamped(principal: MlflowPrincipal, data: dict[str, Any], team: str) -> dict[str, Any]:

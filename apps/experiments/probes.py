@@ -40,7 +40,8 @@ def index_probe(patient: Patient) -> Iterator[Finding]:
         yield Finding(
             "index:no-team",
             f"{nobodys} experiments with runs belong to no team: only platform engineers and auditors see them.",
-            "Rename them to <team>/<name> in MLflow, or set their tag slipway.team.",
+            "Rename them to <team>/<name> in MLflow, or set their tag slipway.team; where MLflow has workspaces, a tag "
+            "alone does not help.",
             Severity.WARNING,
         )
 

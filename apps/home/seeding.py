@@ -10,6 +10,10 @@ from django.db import transaction
 from apps.accounts.models import Membership, Team, User
 from apps.accounts.services import membership_add, team_create, user_create
 from apps.catalog.services import module_register
+from apps.experiments.demo.studies import STUDIES
+from apps.registry.models import AliasMove
+from apps.registry.services.aliases import alias_set
+from apps.registry.services.indexing import registry_touch
 from apps.runtimes.services import runtime_seed
 
 
@@ -135,3 +139,21 @@ def runtimes_seed(folder: Path) -> list[str]:
         for seed in RUNTIMES
         if (folder / seed.folder / "requirements.lock").is_file()
     ]
+
+
+def champions_seed() -> list[str]:
+    """Points an alias at the model of each demo study that has one and never had an alias; the names of those.
+
+    Raises `TrackerAway`.
+    """
+    done = []
+    for study in STUDIES:
+        if not any(trial.keep_model for trial in study.trials):
+            continue
+        model = registry_touch(study.model_name)
+        person = User.objects.filter(username=study.person).first()
+        if model is None or person is None or AliasMove.objects.filter(model_name=model.name).exists():
+            continue
+        alias_set(model=model, actor=person, alias="champion", version=1, from_version=None)
+        done.append(model.name)
+    return done

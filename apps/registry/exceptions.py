@@ -42,6 +42,22 @@ class CardChanged(Conflict):
     title = "Somebody else has changed the card meanwhile"
 
 
+class DescriptionInvalid(InvalidInput):
+    code = "registry:description-invalid"
+    title = "The description cannot be saved like this"
+
+
+class DescriptionChanged(Conflict):
+    """Somebody wrote another one since the page was made; `now` is theirs."""
+
+    code = "registry:description-changed"
+    title = "Somebody else has changed the description meanwhile"
+
+    def __init__(self, message: str, *, now: str) -> None:
+        super().__init__(message)
+        self.now = now
+
+
 class PredictionInvalid(InvalidInput):
     code = "registry:prediction-invalid"
     title = "The values do not fit the model's signature"

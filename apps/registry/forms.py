@@ -57,6 +57,19 @@ class CardForm(forms.Form):
         return {section.key: self.cleaned_data.get(section.key, "") for section in SECTIONS}
 
 
+class DescriptionForm(forms.Form):
+    """What MLflow keeps of a model in words; `seen` is the mark of what was there when the page was made."""
+
+    description = forms.CharField(
+        required=False,
+        max_length=5000,
+        strip=False,
+        widget=forms.Textarea(attrs={"rows": 10, "spellcheck": "true"}),
+        help_text="Markdown: headings, lists, tables, code and links.",
+    )
+    seen = forms.CharField(max_length=64)
+
+
 NEW = ":new"  # no model can be called so
 
 

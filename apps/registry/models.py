@@ -145,6 +145,7 @@ class AliasMove(RecordModel):
 
     class Via(models.TextChoices):
         SLIPWAY = "slipway", "In Slipway"
+        MLFLOW = "mlflow", "Through MLflow, with a token"
         ELSEWHERE = "elsewhere", "Outside Slipway"
         FOUND = "found", "Found at the first reading"
 
@@ -156,6 +157,13 @@ class AliasMove(RecordModel):
     actor = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     actor_name = models.CharField(max_length=150, blank=True, help_text="Kept when the person goes; empty: not known.")
     via = models.CharField(max_length=9, choices=Via.choices)
+    environment = models.ForeignKey(
+        "environments.Environment",
+        null=True,
+        on_delete=models.SET_NULL,
+        related_name="+",
+        help_text="Whose token it was, where an environment's.",
+    )
     moved_at = models.DateTimeField(null=True, help_text="NULL where nobody saw it.")
     noticed_at = models.DateTimeField()
 

@@ -10,12 +10,14 @@ from apps.registry.models import RegisteredModel
 class ModelPermission(StrEnum):
     MOVE_ALIAS = "registry:move-alias"
     WRITE_CARD = "registry:write-card"
+    DESCRIBE = "registry:describe"
     REGISTER = "registry:register"
 
 
 WORDS = {
     ModelPermission.MOVE_ALIAS: "moves its aliases",
     ModelPermission.WRITE_CARD: "writes its card",
+    ModelPermission.DESCRIBE: "writes its description",
     ModelPermission.REGISTER: "registers versions of it",
 }
 

@@ -8,6 +8,7 @@ from django.db.models import Exists, F, OuterRef, Prefetch, Q, QuerySet
 
 from apps.accounts.models import Team, User
 from apps.core.clock import database_now
+from apps.environments.models import Environment
 from apps.experiments.models import Experiment, Run
 from apps.registry.models import AliasMove, ModelAlias, ModelCard, ModelVersion, RegisteredModel, RegistryIndex
 from apps.registry.querysets import RegisteredModelQuerySet
@@ -94,8 +95,10 @@ def aliases_by_version(model: RegisteredModel) -> dict[int, list[str]]:
 
 
 def moves_of(model: RegisteredModel) -> QuerySet[AliasMove]:
-    """Newest first."""
+    """Newest first, with the names of environments of the model's own team."""
     rows = AliasMove.objects.filter(model_name=model.name, born=model.born).select_related("actor")
+    environments = Environment.objects.filter(team=model.team_id).only("id", "name")
+    rows = rows.prefetch_related(Prefetch("environment", environments))
     return rows.order_by("-noticed_at", "-id")
 
 

@@ -11,6 +11,7 @@ urlpatterns = [
     path("<str:name>/alias/", acting.alias, name="alias"),
     path("<str:name>/alias/remove/", acting.alias_remove, name="alias_remove"),
     path("<str:name>/card/", acting.card, name="card"),
+    path("<str:name>/description/", acting.description, name="description"),
     path("<str:name>/compare/", comparing.compare, name="compare"),
     path("<str:name>/<int:number>/", versions.version, name="version"),
     path("<str:name>/<int:number>/predict/", predicting.predict, name="predict"),

@@ -7,6 +7,7 @@ AUDIT_WORDS = {
     "registry:alias:moved-elsewhere": "noticed an alias moved outside Slipway, of",
     "registry:card:written": "wrote the card of",
     "registry:model:created": "registered the model",
+    "registry:model:described": "changed the description of",
     "registry:model:renamed-elsewhere": "noticed a new name, given outside Slipway, of",
     "registry:version:registered": "registered a version of",
     "registry:version:predicted": "sent a prediction to",

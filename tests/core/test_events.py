@@ -107,6 +107,15 @@ def test_topics_of_ones_own_are_heard_whoever_they_are_told_to() -> None:
     assert missed(listener(topics=frozenset({TOPIC})), own - 1) == [(own, "status")]
 
 
+def test_all_experiments_are_heard_by_one_name_but_only_those_of_ones_teams() -> None:
+    publish(1, topic="experiment:4")
+    publish(1, topic="experiment:5", audience="team:2")
+    publish(1, topic="module:6")
+    first = ids()[0]
+    listening = Subscription(Audience(frozenset({TEAM})), frozenset({"experiments"}))
+    assert missed(listening, first - 1) == [(first, "status")]
+
+
 def served(authenticate: Any, url: str) -> int:
     """The status with which a stream is refused."""
     sent: list[dict[str, Any]] = []

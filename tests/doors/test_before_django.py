@@ -112,6 +112,7 @@ async def doors_ask(scene: Scene, monkeypatch: pytest.MonkeyPatch, address: str)
     monkeypatch.setattr(portal.doors, "application_upstream", lambda environment: upstream)
     monkeypatch.setattr(portal.asgi.doors.mlflow, "_upstream", f"http://{address}")
     monkeypatch.setattr(portal.asgi.doors.mlflow._searches, "_upstream", f"http://{address}")
+    monkeypatch.setattr(portal.asgi.doors.mlflow.ownership._lookups, "_upstream", f"http://{address}")
     visitors = {"anonymous": None, **scene.persons}
     table: dict[str, dict[str, str]] = {}
 

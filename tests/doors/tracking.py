@@ -83,5 +83,6 @@ BODIES: dict[str, dict[str, object]] = {
     "/models/{name}/alias/": {"alias": "champion", "version": "1", "from_version": "1"},
     "/models/{name}/alias/remove/": {"alias": "champion", "from_version": "1"},
     "/models/{name}/card/": {"from_number": "1"},
+    "/models/{name}/description/": {"description": "Reads digits", "seen": "x"},
     "/models/register/": {"run": RUN, "request": "r", "new_name": "vision.new"},
 }

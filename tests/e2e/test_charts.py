@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from tests.e2e.conftest import Portal, sign_in
 from tests.e2e.test_pages import NARROW, PAINTED, STILL, WIDE, narrow_faults, shown, violations, watched
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("portal"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 HOSTILE = '<img src=x onerror="document.title=1">'
 NUMBER = re.compile(r"\d+")
 KINDS = ("parallel", "scatter", "cost", "contour", "box")
@@ -239,6 +239,30 @@ def test_a_brush_along_an_axis_narrows_the_other_charts(charts):
     assert charts.get_by_role("link", name="Only these runs").get_attribute("href").count("run=") == left
     charts.get_by_role("button", name="Clear").click()
     assert len(table_of(charts.locator("#chart-scatter"))) == RUNS
+
+
+@pytest.mark.matrix
+def test_axes_are_narrowed_and_runs_picked_by_keyboard(charts):
+    scatter = charts.locator("#chart-scatter")
+    scatter.get_by_role("button", name="Table").press("Enter")
+    charts.get_by_role("button", name="Narrow").press("Enter")
+    ranges = charts.get_by_role("group", name="Narrow the runs")
+    ranges.get_by_label("accuracy from").fill("0.845")
+    ranges.get_by_label("accuracy from").press("Tab")
+    bar = charts.locator("[data-charts-bar]")
+    expect(bar).to_contain_text("5 of 10 runs left by the axes")
+    assert len(table_of(scatter)) == 5
+    ranges.get_by_label("kind").select_option("a")
+    expect(bar).to_contain_text("3 of 10 runs left by the axes")
+    charts.keyboard.press("Escape")
+    box = scatter.get_by_role("checkbox", name="Pick run-7")
+    box.press("Space")
+    expect(box).to_be_checked()
+    expect(box).to_be_focused()
+    expect(bar).to_contain_text("1 run picked")
+    charts.get_by_role("button", name="Clear").press("Enter")
+    assert len(table_of(scatter)) == RUNS
+    expect(charts.locator('.chart-ranges [aria-label="accuracy from"]')).to_have_value("")
 
 
 @pytest.mark.matrix

@@ -13,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+from apps.experiments.exceptions import TrackerAway
 from apps.experiments.gateway import histories
 from apps.experiments.gateway.histories import CurveOf, curves_kept, curves_read, history_bulk, points_of
 from apps.experiments.models import Experiment, Run, RunMetric
@@ -134,7 +135,26 @@ def test_a_run_that_mlflow_has_lost_does_not_take_the_others_with_it(cast, study
     assert list(said["metrics"][0]["curves"]) == [there.run_id]
 
 
-def test_a_first_look_has_few_points_and_then_all_are_kept(cast, study, tracker):
+def test_a_server_without_columns_gives_the_same_curves(tracker, monkeypatch):
+    odd = tracker.run(loss=[1.0, "NaN", "Infinity", "-Infinity", 0.0])
+    runs = [tracker.run(400), odd, tracker.run(0), secrets.token_hex(16)]
+    quick = history_bulk(runs, "loss", points=250)
+    assert len(quick[runs[0]]) > len(quick[odd]) > len(quick[runs[2]])
+    monkeypatch.setattr(histories.gateway, "offers", lambda path: False)
+    assert history_bulk(runs, "loss", points=250) == quick
+
+
+def test_a_server_is_asked_once_whether_it_has_columns(tracker, settings):
+    assert histories.is_quick()
+    settings.MLFLOW_TRACKING_URI += "/api"
+    assert not histories.is_quick()
+    settings.MLFLOW_TRACKING_URI = "http://127.0.0.1:9"
+    with pytest.raises(TrackerAway):
+        histories.is_quick()
+
+
+def test_a_first_look_has_few_points_and_then_all_are_kept(cast, study, tracker, monkeypatch):
+    monkeypatch.setattr(histories.gateway, "offers", lambda path: False)
     ids = [run_make(study, run_id=tracker.run(300)).run_id for _ in range(4)]
     client, query = browser(cast.dana), {"run": ids, "metric": "loss"}
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from apps.experiments.mlflow_rules import Kind, NotUnderstood, Reference, artifact_experiment, call_read, rule_find
+from apps.experiments.mlflow_rules import Kind, NotUnderstood, Reference, artifact_references, call_read, rule_find
 
 API = "/api/2.0/mlflow"
 
@@ -90,17 +90,36 @@ def test_a_models_source_is_part_of_what_a_version_speaks_about():
 
 
 @pytest.mark.parametrize(
-    "path", ["", "..", "5/../6/x", "5/%2e%2e/6", "5/%252e%252e/6", "5//x", "5\\..\\6", "x/5", "٥/x"]
+    "path",
+    [
+        "",
+        "..",
+        "5/../6/x",
+        "5/%2e%2e/6",
+        "5/%252e%252e/6",
+        "5//x",
+        "5\\..\\6",
+        "x/5",
+        "٥/x",
+        "workspaces",
+        "workspaces/vision",
+        "workspaces/vision/x",
+        "workspaces/../5",
+        "workspaces//5",
+    ],
 )
 def test_an_artifact_path_stays_in_its_experiment(path):
     with pytest.raises(NotUnderstood):
-        artifact_experiment(path)
+        artifact_references(path)
 
 
 def test_an_artifact_path_names_its_experiment():
     path = "/api/2.0/mlflow-artifacts/artifacts"
     assert references("PUT", f"{path}/12/run/artifacts/a b%.txt") == {("experiment", "12")}
     assert references("GET", path, query="path=12%2Frun") == {("experiment", "12")}
+    named = {("experiment", "12"), ("workspace", "vision")}
+    assert references("PUT", f"{path}/workspaces/vision/12/run/a.txt") == named
+    assert references("PUT", f"{path}/workspaces%2Fvision%252F12/a.txt") == named
 
 
 @pytest.mark.parametrize("body", [b"[1]", b"{", b"\xff", b'"x"', b"7"])

@@ -8,7 +8,7 @@ import requests
 
 from apps.experiments import mlflow_server as server_module
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("mlflow")]
+pytestmark = [pytest.mark.slow]
 
 
 def test_only_health_answers_without_the_secret(mlflow_server):
@@ -53,3 +53,18 @@ def test_it_does_not_start_without_its_secrets(monkeypatch, tmp_path, missing):
         monkeypatch.setenv(name, "" if name == missing else "x")
     with pytest.raises(SystemExit, match=missing):
         server_module.main(["--port", "1", "--artifacts-destination", str(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["metric_key=a", "run_ids=a", "run_ids=a&metric_key=a&metric_key=b", "run_ids=a&metric_key=a&max_results=-1"]
+    + ["&".join(f"run_ids={number}" for number in range(101)) + "&metric_key=a"],
+)
+def test_histories_name_one_metric_and_up_to_a_hundred_runs(mlflow_server, query):
+    answer = mlflow_server.direct("GET", f"/slipway/histories?{query}")
+    assert (answer.status_code, answer.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
+
+
+def test_histories_are_for_the_portal_alone(mlflow):
+    assert requests.get(f"{mlflow.url}/slipway/histories", timeout=5).status_code == 401
+    assert mlflow.ask("dana-laptop", "GET", "/slipway/histories?run_ids=a&metric_key=a").status_code == 404

@@ -151,6 +151,13 @@ def test_a_metric_says_how_low_and_high_it_was(study: Study, people: Any) -> Non
     assert "<html" not in shown
 
 
+def test_an_environment_is_offered_again_where_the_run_had_one(study: Study, people: Any) -> None:
+    offered = "Recreate environment"
+    assert offered not in page(people.dana, study.run()).content.decode()
+    stamped = study.run(tags={"slipway.environment_id": "0b9fca4c-2f4c-4d0c-a5a1-5e1a4c5f4d11"})
+    assert offered in page(people.dana, stamped).content.decode()
+
+
 def test_the_note_is_written_by_members_and_kept_at_mlflow(study: Study, people: Any) -> None:
     run_id = study.run()
     address = f"/experiments/runs/{run_id}/note/"

@@ -374,6 +374,64 @@ def test_new_runs_are_announced_not_put_in(dana: Client, study: Experiment) -> N
         )
 
 
+def followed(client: Client, url: str) -> tuple[str, str]:
+    """What the line above the runs listens to, and the address that it is made of."""
+    page = client.get(url).content.decode()
+    found = re.search(r'id="runs-fresh"\s+data-live-topic="([^"]*)"[^>]*data-live-fragment="([^"]+)"', page)
+    assert found is not None
+    return found[1], found[2].replace("&amp;", "&")
+
+
+def test_the_list_over_all_experiments_announces_new_runs_of_ones_own_teams(
+    cast: Cast, dana: Client, study: Experiment
+) -> None:
+    topic, address = followed(dana, "/experiments/runs/")
+    assert topic == "experiments"
+    run_make(experiment_make(cast.pricing, "theirs"), name="not hers")
+    assert "new run" not in dana.get(address).content.decode()
+    run_make(study, name="late")
+    page = dana.get(address).content.decode()
+    assert ">1</span>&nbsp;new run&nbsp;" in page
+    assert 'data-live-topic="experiments"' in page
+    assert 'href="/experiments/runs/?"' in page
+
+
+@pytest.mark.parametrize("query", ["ordering=metrics.auc", "ordering=started_at", "filter=metrics.auc+>+0"])
+def test_only_what_came_after_the_page_is_new(
+    dana: Client, study: Experiment, query: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs on further pages, also those that were read into the index later, were there before."""
+    monkeypatch.setattr("apps.experiments.views.table.PAGE_SIZE", 1)
+    for number in range(3):
+        run_make(study, metrics={"auc": 0.1 + number})
+    _, address = followed(dana, f"/experiments/{study.pk}/?{query}")
+    assert "new run" not in dana.get(address).content.decode()
+    run_make(study, metrics={"auc": 5.0})
+    assert ">1</span>&nbsp;new run&nbsp;" in dana.get(address).content.decode()
+
+
+def test_the_first_run_of_an_empty_experiment_is_announced(cast: Cast, dana: Client) -> None:
+    empty = experiment_make(cast.vision, "empty")
+    topic, address = followed(dana, f"/experiments/{empty.pk}/")
+    assert topic == f"experiment:{empty.pk}"
+    run_make(empty)
+    assert ">1</span>&nbsp;new run&nbsp;" in dana.get(address).content.decode()
+
+
+def test_the_choice_of_columns_begins_with_those_that_are_shown(dana: Client, study: Experiment) -> None:
+    page = dana.get(f"/experiments/{study.pk}/").content.decode()
+    address = re.search(r'href="(/experiments/columns/[^"]*)"', page)
+    assert address is not None
+    shown = re.findall(r'<th scope="col"[^>]*data-key="([^"]+)"', page)
+    chosen = dana.get(address[1].replace("&amp;", "&")).content.decode()
+    assert re.findall(r'name="column"\s+value="([^"]+)"\s+checked', chosen) == shown[1:]
+    assert "Let Slipway choose" not in chosen
+    dana.post("/experiments/columns/keep/", {"experiment": study.pk, "column": ["user", "status"]})
+    chosen = dana.get(address[1].replace("&amp;", "&")).content.decode()
+    assert re.findall(r'name="column"\s+value="([^"]+)"\s+checked', chosen) == ["user", "status"]
+    assert "Let Slipway choose" in chosen
+
+
 def test_completion_offers_what_the_person_may_see(cast: Cast, dana: Client, study: Experiment) -> None:
     run_make(experiment_make(cast.pricing), params={"lrsecret": "hidden"}, metrics={"aucsecret": 1.0})
 

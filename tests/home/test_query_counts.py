@@ -13,12 +13,16 @@ from django.utils import timezone
 
 from apps.accounts.models import Membership, Team, User
 from apps.audit.models import AuditEvent
+from apps.catalog.models import Module
 from apps.environments.models import Environment
+from apps.experiments.models import Experiment
 from apps.notifications.models import Notification
 from apps.provisioning.models import Change, LogLine, ServiceStatus, Workspace
+from apps.registry.models import AliasMove, ModelAlias, ModelCard, ModelVersion, RegisteredModel
 from apps.variable_sets.models import VariableSet
 from apps.variable_sets.services import variable_set_value
 from tests.cast import Cast, browser
+from tests.experiments.factories import run_make
 from tests.factories import environment_running
 
 # Path → queries of dana, pete; None where the page is not theirs.
@@ -61,7 +65,22 @@ PINNED: dict[str, tuple[int | None, int | None]] = {
     "/api/v1/variable-sets/{2}/variables/": (6, 5),
     "/api/v1/modules/local-notebook/versions/": (5, 5),
 }
+# With models, which are deployed, promoted and described.
+OF_MODELS: dict[str, tuple[int | None, int | None]] = {
+    "/models/": (14, 14),
+    "/models/?q=reader&team=vision&ordering=-promoted": (14, 14),
+    "/models/vision.reader/": (19, 18),
+    "/models/vision.reader/1/": (21, 19),
+    "/models/vision.reader/compare/?old=1&new=2": (17, 16),
+    "/api/v1/models/": (5, 5),
+    "/api/v1/models/vision.reader/": (7, 7),
+    "/api/v1/models/vision.reader/versions/": (6, 6),
+    "/api/v1/models/vision.reader/aliases/": (6, 6),
+    "/api/v1/models/vision.reader/alias-moves/": (9, 9),
+    "/api/v1/models/vision.reader/cards/": (8, 8),
+}
 MANY = 60
+FEW_MODELS, MANY_MODELS = 3, 30
 
 
 @pytest.fixture
@@ -82,6 +101,48 @@ def variables_add(cast: Cast, number: int) -> None:
     first = VariableSet.objects.earliest("created_at")
     put = {"actor": cast.pete, "kind": "environment", "name": f"KEY_{number}", "value": "plain-value"}
     variable_set_value(variable_set=first, sensitive=False, **put)
+
+
+def models_add(cast: Cast, environment: Environment, numbers: range) -> None:
+    """As many more models of the team, and versions, aliases, moves, cards and deployments of the first of them."""
+    module, _ = Module.objects.get_or_create(
+        slug="local-model-endpoint", defaults={"title": "Model endpoint", "kind": "endpoint", "target": "local"}
+    )
+    first, _ = RegisteredModel.objects.get_or_create(
+        name="vision.reader", defaults={"born": 1, "team": cast.vision, "owner": cast.dana, "fingerprint": "0" * 32}
+    )
+    experiment, _ = Experiment.objects.get_or_create(id="7", defaults={"name": "vision/digits", "team": cast.vision})
+    for number in numbers:
+        if number > 1:
+            RegisteredModel.objects.create(
+                name=f"vision.m{number}", born=number, team=cast.vision, owner=cast.mira, fingerprint="0" * 32
+            )
+        name = first.name if number == 1 else f"vision.m{number}"
+        run = run_make(experiment, run_id=f"{number:032d}", metrics={"auc": 0.9})
+        ModelVersion.objects.create(
+            model=first, version=number, run_id=run.run_id, status="READY", details="read", fingerprint="0" * 32,
+            created_by=cast.mira, metrics={"auc": 0.9}, tags={"stage": "shadow"},
+        )  # fmt: skip
+        ModelAlias.objects.create(model=first, alias=f"alias-{number}", version=number)
+        ModelAlias.objects.create(model_id=name, alias="champion", version=1)
+        ModelCard.objects.create(model_name=first.name, born=1, number=number, author=cast.mira, author_name="Mira")
+        AliasMove.objects.create(
+            model_name=first.name, born=1, alias=f"alias-{number}", to_version=number, actor=cast.mira, via="mlflow",
+            actor_name="mira", environment=environment, moved_at=timezone.now(), noticed_at=timezone.now(),
+        )  # fmt: skip
+        copy_of(environment, number, module=module, inputs={"model_name": name, "model_version": 1})
+    RegisteredModel.objects.filter(pk=first.pk).update(version_count=max(numbers), newest_version=max(numbers))
+
+
+def copy_of(environment: Environment, number: int, **values: Any) -> None:
+    workspace, row = Workspace.objects.get(pk=environment.pk), Environment.objects.get(pk=environment.pk)
+    workspace.pk = row.pk = type(row.pk)(int=row.pk.int + 1000 + number)
+    workspace._state.adding = row._state.adding = True
+    row.name, row.slug, row.workspace_id = f"serve-{number}", f"serve-{number}", row.pk
+    for name, value in values.items():
+        setattr(row, name, value)
+    workspace.save()
+    row.save()
 
 
 def line_add(environment: Environment, number: int) -> None:
@@ -131,15 +192,17 @@ def more(cast: Cast, environment: Environment) -> None:
         Notification.objects.bulk_create(Notification(user=person, text=f"nb-{number}") for number in range(MANY))
 
 
-def counts(cast: Cast, environment: Environment) -> dict[str, tuple[int | None, int | None]]:
+def counts(
+    cast: Cast, environment: Environment, pinned: dict[str, tuple[int | None, int | None]] = PINNED
+) -> dict[str, tuple[int | None, int | None]]:
     change = Change.objects.filter(workspace_id=environment.pk, kind="create").get()
     variables = VariableSet.objects.earliest("created_at")
-    asked = {path: path.format(environment.pk, change.pk, variables.pk) for path in PINNED}
+    asked = {path: path.format(environment.pk, change.pk, variables.pk) for path in pinned}
     found = {}
     for path, url in asked.items():
         found[path] = tuple(
-            None if pinned is None else queries(browser(person), url)
-            for person, pinned in zip((cast.dana, cast.pete), PINNED[path], strict=True)
+            None if number is None else queries(browser(person), url)
+            for person, number in zip((cast.dana, cast.pete), pinned[path], strict=True)
         )
     return found  # type: ignore[return-value]
 
@@ -157,3 +220,10 @@ def test_a_few_rows_cost_what_is_pinned(cast: Cast, environment: Environment) ->
 def test_many_rows_cost_the_same(cast: Cast, environment: Environment) -> None:
     more(cast, environment)
     assert counts(cast, environment) == PINNED
+
+
+def test_three_models_and_thirty_cost_the_same(cast: Cast, environment: Environment) -> None:
+    models_add(cast, environment, range(1, FEW_MODELS + 1))
+    assert counts(cast, environment, OF_MODELS) == OF_MODELS
+    models_add(cast, environment, range(FEW_MODELS + 1, MANY_MODELS + 1))
+    assert counts(cast, environment, OF_MODELS) == OF_MODELS

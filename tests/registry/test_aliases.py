@@ -8,6 +8,7 @@ from django.db import connection
 
 from apps.audit.models import AuditEvent
 from apps.core.exceptions import NotAllowed
+from apps.home.seeding import champions_seed
 from apps.notifications.models import Notification
 from apps.registry import gateway
 from apps.registry.exceptions import AliasInvalid, AliasMoved, ModelGone
@@ -206,3 +207,15 @@ def test_nothing_is_moved_of_a_model_that_is_gone(cast: Cast, registry: Registry
     page = browser(cast.dana).get("/models/churn.scores/")
     assert "Deleted in MLflow" in page.content.decode()
     assert browser(cast.dana).get("/models/churn.scores/alias/").status_code == 403
+
+
+def test_the_demos_champions_are_set_by_their_people_and_only_once(
+    cast: Cast, registry: Registry, logged_models: dict[str, Any]
+) -> None:
+    registry.model("churn.leaver-screening")
+    registry.version("churn.leaver-screening", logged_models["first"])
+    assert champions_seed() == ["churn.leaver-screening"]
+    assert champions_seed() == []
+    assert moves() == [("champion", None, 1, "slipway", "dana")]
+    alias_delete(model=RegisteredModel.objects.get(), actor=cast.dana, alias="champion", from_version=1)
+    assert champions_seed() == []

@@ -6,6 +6,10 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from apps.audit.models import AuditEvent
+from apps.core.models import IdempotencyKey
+from apps.experiments.services.indexing import run_touch
+from apps.registry.models import ModelVersion, RegisteredModel
 from apps.registry.services.details import version_details_read, versions_pending
 from apps.registry.services.indexing import registry_round
 from tests.cast import Cast, bearer
@@ -29,12 +33,12 @@ def scores(cast: Cast, registry: Registry, logged_models: dict[str, Any]) -> Non
 def ask(cast: Cast, client: Any) -> Any:
     from apps.accounts.services import token_create
 
-    def asked(person: str, method: str, path: str, data: Any = None) -> Any:
+    def asked(person: str, method: str, path: str, data: Any = None, **headers: str) -> Any:
         user = getattr(cast, person)
         expires = timezone.now() + timedelta(days=1)
         _, secret = token_create(user=user, name="api", scopes=["write"], expires_at=expires)
         more = {} if data is None else {"data": data, "content_type": "application/json"}
-        return getattr(client, method)(path, **more, **bearer(secret))
+        return getattr(client, method)(path, **more, **bearer(secret), **headers)
 
     return asked
 
@@ -101,6 +105,77 @@ def test_a_card_is_written_in_versions(scores: None, ask: Any) -> None:
     odd = ask("dana", "post", f"{MODEL}cards/", {"sections": {"nosuch": "x"}, "from_number": 1})
     assert "nosuch" in odd.json()["errors"]
     assert ask("ada", "get", f"{MODEL}cards/1/").json()["sections"] == {"license": "MIT"}
+
+
+def keyed(key: str) -> dict[str, str]:
+    return {"HTTP_IDEMPOTENCY_KEY": key}
+
+
+def test_a_version_is_registered_once_for_one_key(
+    scores: None, ask: Any, cast: Cast, registry: Registry, logged_models: dict[str, Any]
+) -> None:
+    run_touch(logged_models["first"]["run_id"])
+    body = {"run": logged_models["first"]["run_id"], "model": logged_models["first"]["model_id"]}
+    made = ask("dana", "post", f"{MODEL}versions/", body, **keyed("once"))
+    assert (made.status_code, made.json()) == (201, {"model": "churn.scores", "version": 3})
+    again = ask("dana", "post", f"{MODEL}versions/", body, **keyed("once"))
+    assert (again.status_code, again.json()) == (201, {"model": "churn.scores", "version": 3})
+    assert again["Idempotency-Replayed"] == "true"
+    IdempotencyKey.objects.all().delete()  # Our answer was lost: MLflow's version is found by the key it was made with.
+    assert ask("dana", "post", f"{MODEL}versions/", body, **keyed("once")).json()["version"] == 3
+    assert ask("dana", "post", f"{MODEL}versions/", body).json()["version"] == 4
+    assert ModelVersion.objects.get(version=3).created_by == cast.dana
+    assert AuditEvent.objects.filter(action="registry:version:registered", actor=cast.dana).count() == 2
+
+
+def test_a_new_model_is_registered_with_its_first_version(
+    scores: None, ask: Any, registry: Registry, logged_models: dict[str, Any]
+) -> None:
+    run_touch(logged_models["first"]["run_id"])
+    body = {"run": logged_models["first"]["run_id"], "model": logged_models["first"]["model_id"]}
+    registry.made.append("churn.api")
+    made = ask("dana", "post", "/api/v1/models/", {**body, "name": "churn.api", "description": "Who **leaves**"})
+    assert (made.status_code, made.json()) == (201, {"model": "churn.api", "version": 1})
+    assert RegisteredModel.objects.get(name="churn.api").description == "Who **leaves**"
+    taken = ask("dana", "post", "/api/v1/models/", {**body, "name": "churn.api"})
+    assert (taken.status_code, taken.json()["code"]) == (409, "registry:name-taken")
+    assert "name" in taken.json()["errors"]
+    for name in ("vision.x", "leavers", "churn.a/b"):
+        wrong = ask("dana", "post", "/api/v1/models/", {**body, "name": name})
+        assert (wrong.status_code, list(wrong.json()["errors"])) == (400, ["name"]), name
+
+
+def test_registering_refuses_what_the_page_refuses(
+    scores: None, ask: Any, cast: Cast, logged_models: dict[str, Any]
+) -> None:
+    run_touch(logged_models["first"]["run_id"])
+    run, model = logged_models["first"]["run_id"], logged_models["first"]["model_id"]
+    path, body = f"{MODEL}versions/", {"run": run, "model": model}
+    assert ask("mallory", "post", path, body).status_code == 404
+    assert ask("ada", "post", path, body).status_code == 403
+    assert ask("pete", "post", path, body).status_code == 403
+    assert ask("pete", "post", "/api/v1/models/", {**body, "name": "churn.new"}).status_code == 403
+    hidden = ask("mallory", "post", "/api/v1/models/", {**body, "name": "pricing.new"})
+    assert (hidden.status_code, list(hidden.json()["errors"])) == (400, ["run"])
+    for wrong, field in (
+        ({"run": run}, "model"), ({"model": model}, "run"), ({**body, "run": "0" * 32}, "run"),
+        ({**body, "run": "../x"}, "run"), ({**body, "model": "../../etc"}, "model"),
+        ({**body, "model": logged_models["second"]["model_id"]}, "model"), ({**body, "run": ["x"]}, "run"),
+    ):  # fmt: skip
+        answer = ask("dana", "post", path, wrong)
+        assert (answer.status_code, list(answer.json()["errors"])) == (400, [field]), wrong
+        assert answer["Content-Type"] == "application/problem+json"
+    assert ModelVersion.objects.count() == 2
+
+
+def test_registering_says_that_mlflow_is_away(
+    scores: None, ask: Any, settings: Any, logged_models: dict[str, Any]
+) -> None:
+    run_touch(logged_models["first"]["run_id"])
+    settings.MLFLOW_TRACKING_URI = "http://127.0.0.1:9"
+    body = {"run": logged_models["first"]["run_id"], "model": logged_models["first"]["model_id"]}
+    answer = ask("dana", "post", f"{MODEL}versions/", body)
+    assert (answer.status_code, answer["Content-Type"]) == (503, "application/problem+json")
 
 
 def test_a_version_that_is_not_deployed_predicts_nothing(scores: None, ask: Any) -> None:

@@ -1,11 +1,13 @@
 """Pages of models: who sees what, with real models behind them."""
 
+import re
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from apps.registry.cards import SECTIONS
 from apps.registry.models import AliasMove, ModelCard, RegisteredModel
 from apps.registry.services.details import version_details_read, versions_pending
 from apps.registry.services.indexing import registry_round
@@ -34,8 +36,8 @@ def test_the_list_shows_what_the_team_has(cast: Cast, scores: RegisteredModel) -
     text = browser(cast.dana).get("/models/").content.decode()
     assert "churn.scores" in text
     assert "champion" in text
-    assert "2 versions" in text
-    assert "1 model" in text
+    assert '2<span class="only-small"> versions' in text
+    assert text.count("1 model<") == 1
 
 
 @pytest.mark.parametrize("words", ["scores", "champion", "leaves", "slipway.team churn"])
@@ -88,6 +90,7 @@ def test_readers_change_nothing(cast: Cast, scores: RegisteredModel) -> None:
         assert client.post("/models/churn.scores/alias/", data).status_code == status
         assert client.post("/models/churn.scores/alias/remove/", data).status_code == status
         assert client.post("/models/churn.scores/card/", {"from_number": "0", "license": "MIT"}).status_code == status
+        assert client.post("/models/churn.scores/description/", {"description": "x", "seen": "x"}).status_code == status
     assert not ModelCard.objects.exists()
     assert AliasMove.objects.count() == 1
 
@@ -105,6 +108,8 @@ def test_odd_values_are_no_failures(cast: Cast, scores: RegisteredModel, value: 
     assert client.post("/models/churn.scores/alias/remove/", form).status_code in (302, 400)
     answer = client.post("/models/churn.scores/card/", {"from_number": value, "license": value})
     assert answer.status_code in (400, 422)
+    answer = client.post("/models/churn.scores/description/", {"description": value, "seen": value})
+    assert answer.status_code in (400, 409, 422)
 
 
 def test_numbers_beyond_all_versions_are_not_found(cast: Cast, scores: RegisteredModel) -> None:
@@ -150,6 +155,34 @@ def test_a_card_is_written_in_versions_and_nobody_overwrites_unseen(cast: Cast, 
     old = dana.get("/models/churn.scores/?card=1").content.decode()
     assert "An earlier version of the card" in old
     assert "&lt;b&gt;customers" in old
+
+
+def test_sections_that_are_filled_in_raise_the_completeness_shown(cast: Cast, scores: RegisteredModel) -> None:
+    client = browser(cast.dana)
+    expected = [section for section in SECTIONS if section.expected]
+
+    def shown() -> tuple[str, str]:
+        listed, page = client.get("/models/").content.decode(), client.get("/models/churn.scores/").content.decode()
+        counts = re.search(r"(\d+ of \d+)</td>", listed), re.search(r"(\d+ of \d+) sections", page)
+        return tuple(count[1] if count else "" for count in counts)  # type: ignore[return-value]
+
+    assert shown() == ("0 of 9", "0 of 9")
+    texts: dict[str, str] = {}
+    for number, some in enumerate((expected[:1], expected[1:4], expected[4:])):
+        form = client.get("/models/churn.scores/card/").context["form"]
+        assert {name: field.initial for name, field in form.fields.items() if field.initial} == (
+            {**texts, "from_number": number} if number else {}
+        )
+        texts |= {section.key: f"About *{section.key}*" for section in some}
+        answer = client.post("/models/churn.scores/card/", {"from_number": str(number), **texts})
+        assert answer.status_code == 302
+        assert shown() == (f"{len(texts)} of 9", f"{len(texts)} of 9")
+    assert list(ModelCard.objects.order_by("number").values_list("number", flat=True)) == [1, 2, 3]
+    page = client.get("/models/churn.scores/").content.decode()
+    assert "Missing:" not in page
+    assert all(f"<em>{section.key}</em>" in page for section in expected)
+    old = client.get("/models/churn.scores/?card=1").content.decode()
+    assert "1 of 9 sections written" in old
 
 
 def test_a_card_that_says_the_same_is_no_new_version(cast: Cast, scores: RegisteredModel) -> None:

@@ -12,8 +12,10 @@ import pytest
 from django.utils import timezone
 
 from apps.audit.models import AuditEvent
+from apps.catalog.models import Module
 from apps.environments.access.contracts import Upstream
 from apps.environments.models import Environment
+from apps.environments.permissions import EnvironmentPermission, can
 from apps.registry import endpoints
 from apps.registry.deployed import Lacking, deployments_of
 from apps.registry.endpoints import requirements_lacking
@@ -183,9 +185,10 @@ def deployed(cast: Cast, served: str, monkeypatch: pytest.MonkeyPatch) -> Simple
 def test_a_deployment_is_found_by_what_it_serves(cast: Cast, deployed: SimpleNamespace) -> None:
     (found,) = deployments_of(["churn.scores"], cast.dana)
     assert (found.version, found.title, found.serves, found.may_predict) == (1, "scores", True, True)
-    (seen,) = deployments_of(["churn.scores"], cast.mira)
-    assert not seen.may_predict
-    assert "Only its owner" in seen.why_not
+    for person in (cast.ada, cast.pete):
+        (seen,) = deployments_of(["churn.scores"], person)
+        assert not seen.may_predict
+        assert "Only somebody of team Churn" in seen.why_not
     assert deployments_of(["churn.scores"], cast.mallory) == []
 
 
@@ -239,11 +242,40 @@ def test_an_answer_with_nan_and_markup_is_shown_safely(cast: Cast, deployed: Sim
     assert "<script>alert" not in text
 
 
-def test_who_may_not_open_it_sends_nothing(cast: Cast, deployed: SimpleNamespace) -> None:
+def test_somebody_of_the_team_sends_one_too_and_opens_nothing(cast: Cast, deployed: SimpleNamespace) -> None:
+    data = {"deployment": deployed.key, "input-0": "41", "input-1": "2.5", "input-2": "true"}
+    client = browser(cast.mira)
+    assert "Send prediction" in client.get("/models/churn.scores/1/").content.decode()
+    answer = client.post("/models/churn.scores/1/predict/", data)
+    assert answer.status_code == 200
+    assert "predictions" in answer.content.decode()
+    assert "s3cret" not in answer.content.decode()
+    assert AuditEvent.objects.get(action="registry:version:predicted").actor == cast.mira
+    assert not can(cast.mira, EnvironmentPermission.OPEN, deployed.environment)
+    assert client.get(f"/environments/{deployed.environment.pk}/open/").status_code == 404
+
+
+def test_who_is_not_of_the_team_sends_nothing(cast: Cast, deployed: SimpleNamespace) -> None:
+    data = {"deployment": deployed.key, "input-0": "41", "input-1": "2.5", "input-2": "true"}
+    assert browser(cast.ada).post("/models/churn.scores/1/predict/", data).status_code == 403
+    assert browser(cast.pete).post("/models/churn.scores/1/predict/", data).status_code == 403
+    assert browser(cast.mallory).post("/models/churn.scores/1/predict/", data).status_code == 404
+    assert Model.asked == []
+
+
+def test_an_endpoint_of_another_module_is_asked_by_its_owner_only(cast: Cast, deployed: SimpleNamespace) -> None:
+    Module.objects.filter(pk=deployed.environment.module_id).update(slug="other-endpoint")
     data = {"deployment": deployed.key, "input-0": "41", "input-1": "2.5", "input-2": "true"}
     assert browser(cast.mira).post("/models/churn.scores/1/predict/", data).status_code == 403
-    assert browser(cast.ada).post("/models/churn.scores/1/predict/", data).status_code == 403
-    assert browser(cast.mallory).post("/models/churn.scores/1/predict/", data).status_code == 404
+    assert browser(cast.dana).post("/models/churn.scores/1/predict/", data).status_code == 200
+
+
+def test_a_teammates_notebook_is_never_asked(cast: Cast, deployed: SimpleNamespace) -> None:
+    Module.objects.filter(pk=deployed.environment.module_id).update(kind=Module.Kind.NOTEBOOK)
+    for person in (cast.mira, cast.dana):
+        assert deployments_of(["churn.scores"], person) == []
+        with pytest.raises(PredictionFailed, match="no longer there"):
+            endpoints.EndpointEnvironments().predict(deployed.key, person, {"inputs": [1]})
     assert Model.asked == []
 
 

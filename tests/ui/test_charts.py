@@ -1,7 +1,10 @@
 """The arithmetic and the words of the charts, in a browser: each against a figure worked out by hand or by NumPy."""
 
 import json
+import math
+import re
 from collections.abc import Iterator
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +111,94 @@ def test_a_run_keeps_its_colour_on_the_next_chart(page):
     backwards = page.evaluate("ids => [...SlipwayCharts.runStyles(ids).values()].map((one) => one.slot)", ids[::-1])
     assert alone == slots
     assert backwards == slots[::-1]
+
+
+def test_twenty_picked_runs_are_told_apart_and_the_others_stay_grey(page):
+    script = """(ids) => {
+      const { selection, runStyles, pickedStyle } = SlipwayCharts;
+      const base = runStyles(ids);
+      ids.slice(8, 28).forEach((id) => selection.toggle(id, true));
+      const styles = () => ids.map((id) => pickedStyle(id, base.get(id)));
+      const first = styles();
+      selection.toggle(ids[20], false);
+      const second = styles();
+      selection.clear();
+      return [first, second].map((all) => all.map((one) => [one.slot, one.dash.join()]));
+    }"""
+    ids = [f"{number:032x}" for number in range(200, 230)]
+    first, second = page.evaluate(script, ids)
+    assert len({tuple(one) for one in first[:28]}) == 28
+    assert {slot for slot, _ in first[:28]} == set(range(1, 21))
+    assert first[28:] == [[0, ""]] * 2
+    # One that is let go changes nobody else's.
+    assert second == [[0, ""] if place == 20 else one for place, one in enumerate(first)]
+
+
+def test_colours_of_the_charts_are_seen_and_told_apart_in_both_themes():
+    """Each at least 3 to 1 against its ground, and no two of them alike."""
+    css = (SCRIPTS.parents[1] / "css" / "charts.css").read_text()
+    pairs = re.findall(r"--chart-(\d+|other): light-dark\((#[0-9a-f]{6}), (#[0-9a-f]{6})\)", css)
+    assert [name for name, *_ in pairs] == [str(number) for number in range(1, 21)] + ["other"]
+    for theme, ground in ((1, "#ffffff"), (2, "#14191f")):
+        colours = {pair[0]: pair[theme] for pair in pairs}
+        assert [name for name, one in colours.items() if contrast(one, ground) < 3] == []
+        close = [(a, b) for a, b in combinations(colours, 2) if math.dist(oklab(colours[a]), oklab(colours[b])) < 0.08]
+        assert close == []
+
+
+def linear(colour: str) -> list[float]:
+    parts = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    return [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+
+
+def contrast(colour: str, other: str) -> float:
+    """WCAG 2.2: relative luminance of the lighter one over that of the darker one."""
+    low, high = sorted(float(np.dot(linear(one), [0.2126, 0.7152, 0.0722])) for one in (colour, other))
+    return (high + 0.05) / (low + 0.05)
+
+
+def oklab(colour: str) -> list[float]:
+    """Björn Ottosson, "A perceptual color space for image processing", 2020."""
+    cones = np.cbrt(
+        np.array(
+            [
+                [0.4122214708, 0.5363325363, 0.0514459929],
+                [0.2119034982, 0.6806995451, 0.1073969566],
+                [0.0883024619, 0.2817188376, 0.6299787005],
+            ]
+        )
+        @ linear(colour)
+    )
+    turned = np.array(
+        [
+            [0.2104542553, 0.7936177850, -0.0040720468],
+            [1.9779984951, -2.4285922050, 0.4505937099],
+            [0.0259040371, 0.7827717662, -0.8086757660],
+        ]
+    )
+    return list(turned @ cones)
+
+
+def test_a_table_picks_its_runs_by_keyboard_and_keeps_its_place(page):
+    script = """() => {
+      const host = document.createElement("div");
+      document.body.append(host);
+      const { selection, tableShow } = SlipwayCharts;
+      const rows = Array.from({ length: 150 }, (_, index) => ({ id: `run-${index}`, name: `run ${index}` }));
+      const show = () => tableShow(host, { caption: "t", columns: [{ label: "Run", cell: (row) => row.name }], rows });
+      selection.changed(show);
+      show();
+      [...host.querySelectorAll("button")].find((button) => button.textContent === "Next").click();
+      const box = host.querySelector('[data-pick="run-120"]');
+      box.focus();
+      box.click();
+      const picked = [...selection.picked];
+      const now = document.activeElement;
+      const told = [picked, now.dataset.pick, now.checked, now.getAttribute("aria-label"), now.closest("tr").className];
+      selection.clear();
+      return told;
+    }"""
+    assert page.evaluate(script) == [["run-120"], "run-120", True, "Pick run 120", "is-current"]
 
 
 def test_a_name_with_markup_is_text(page):

@@ -40,6 +40,11 @@ class Study:
         return f"{self.team}/{self.title}"
 
     @property
+    def model_name(self) -> str:
+        """What a model of it is registered as."""
+        return f"{self.team}.{self.title}"
+
+    @property
     def is_regression(self) -> bool:
         return self.data == "diabetes"
 

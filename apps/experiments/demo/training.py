@@ -132,13 +132,12 @@ def model_log(run_id: str, pipeline: Any, examples: Any) -> str:
 
 
 def model_register(client: MlflowClient, study: Study, run_id: str, model_id: str) -> None:
-    """As the team's model, with an alias, unless somebody has it already."""
-    name = study.name.replace("/", ".", 1)
+    """As the team's model, unless somebody has it already. Its alias is set by the portal, which says who did."""
+    name = study.model_name
     if client.search_registered_models(f"name = '{name}'"):
         return
     client.create_registered_model(name, {"slipway.team": study.team, "slipway.user": study.person}, study.note)
-    made = client.create_model_version(name, f"models:/{model_id}", run_id, model_id=model_id)
-    client.set_registered_model_alias(name, "champion", made.version)
+    client.create_model_version(name, f"models:/{model_id}", run_id, model_id=model_id)
 
 
 def study_run(client: MlflowClient, study: Study) -> int:

@@ -4,15 +4,20 @@ MLflow is imported nowhere: it takes seconds, and its settings are global.
 """
 
 import threading
+from functools import lru_cache
 from json import loads
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import requests
 from django.conf import settings
 from requests.adapters import HTTPAdapter
 
 from apps.experiments.exceptions import TrackerAway, TrackerRefused
+from apps.experiments.mlflow_ownership import WORKSPACE_HEADER
 from apps.experiments.mlflow_proxy import SECRET_HEADER
+
+if TYPE_CHECKING:
+    from apps.experiments.gateway.workspaces import Asked
 
 V2, V3 = "/api/2.0/mlflow", "/api/3.0/mlflow"
 CONNECT_SECONDS, ANSWER_SECONDS = 3.0, 20.0
@@ -23,11 +28,13 @@ class AnswerTooLarge(Exception):
     """More than the caller wants in memory: ask for less at once."""
 
 
-def credentials() -> dict[str, str]:
-    """The headers by which the server knows the portal."""
+def credentials(workspace: str = "") -> dict[str, str]:
+    """The headers by which the server knows the portal, and the workspace that is meant where it has some."""
     headers = {SECRET_HEADER: settings.MLFLOW_SERVER_SECRET} if settings.MLFLOW_SERVER_SECRET else {}
     if settings.MLFLOW_SERVER_TOKEN:
         headers["Authorization"] = f"Bearer {settings.MLFLOW_SERVER_TOKEN}"
+    if workspace:
+        headers[WORKSPACE_HEADER] = workspace
     return headers
 
 
@@ -39,21 +46,24 @@ def call(
     json: dict[str, Any] | None = None,
     seconds: float = ANSWER_SECONDS,
     most_bytes: int | None = None,
+    workspace: str | None = None,
 ) -> dict[str, Any]:
     """One call; `path` begins with a slash, without one at a noun of version 2.0: "runs/search".
 
+    `workspace` is None for where the call belongs by what it speaks about: see `gateway.workspaces`.
     Raises `TrackerAway` where no answer came or a 5xx, `TrackerRefused` with MLflow's own sentence for a 4xx, and
     `AnswerTooLarge` where the answer has more than `most_bytes`, before it is all in memory.
     """
     path = path if path.startswith("/") else f"{V2}/{path}"
     url = settings.MLFLOW_TRACKING_URI.rstrip("/") + path
+    asked = _asked(path, params, json, workspace)
     try:
         with _session().request(
             method,
             url,
-            params=params,
-            json=json,
-            headers=credentials(),
+            params=asked.params,
+            json=asked.json,
+            headers=credentials(asked.workspace),
             timeout=(CONNECT_SECONDS, seconds),
             stream=most_bytes is not None,
         ) as answer:
@@ -68,7 +78,32 @@ def call(
         raise TrackerAway(reason="its answer is not JSON") from error
     if answer.status_code >= 400:
         raise TrackerRefused.by(answer.status_code, data)
-    return dict(data)
+    return asked.named(dict(data))
+
+
+def _asked(path: str, params: dict[str, Any] | None, json: dict[str, Any] | None, workspace: str | None) -> "Asked":
+    from apps.experiments.gateway.workspaces import asked_of
+
+    return asked_of(path, params, json, workspace)
+
+
+@lru_cache(maxsize=4)
+def _offers(server: str, path: str) -> bool:
+    try:
+        answer = _session().get(server + path, headers=credentials(), timeout=(CONNECT_SECONDS, ANSWER_SECONDS))
+    except requests.RequestException as error:
+        raise TrackerAway(reason=type(error).__name__) from error
+    if answer.status_code >= 500:
+        raise TrackerAway(reason=f"it answered {answer.status_code}")
+    return answer.status_code == 400
+
+
+def offers(path: str) -> bool:
+    """Whether the server knows an address that only ours adds to MLflow's own: it misses its parameters.
+
+    Asked once of a server by each process. Raises `TrackerAway`.
+    """
+    return _offers(settings.MLFLOW_TRACKING_URI.rstrip("/"), path)
 
 
 def _bounded(answer: requests.Response, most: int) -> bytes:

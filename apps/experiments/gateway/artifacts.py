@@ -11,6 +11,7 @@ from django.conf import settings
 from apps.core.exceptions import InvalidInput
 from apps.experiments import gateway
 from apps.experiments.exceptions import TrackerAway, TrackerRefused
+from apps.experiments.gateway.workspaces import workspace_of_address
 
 PATH_LENGTH = 1000
 CHUNK_BYTES = 64 * 1024
@@ -130,12 +131,18 @@ def file_address(source: Source, path: str, entry: Entry | None = None) -> str:
     return f"{base}/get-artifact?{urlencode({'path': path, 'run_id': source.run_id}, quote_via=quote)}"
 
 
+def credentials_for(address: str) -> dict[str, str]:
+    """The headers with which MLflow gives a file."""
+    return gateway.credentials(workspace_of_address(address))
+
+
 def file_read(source: Source, path: str, *, most: int, begin: int = 0) -> bytes:
     """At most `most` bytes of the file from `begin` on. Raises `TrackerAway`, `TrackerRefused`."""
-    headers = {**gateway.credentials(), "Range": f"bytes={begin}-{begin + most - 1}"}
+    address = file_address(source, path)
+    headers = {**credentials_for(address), "Range": f"bytes={begin}-{begin + most - 1}"}
     try:
         with gateway._session().get(
-            file_address(source, path),
+            address,
             headers=headers,
             stream=True,
             timeout=(gateway.CONNECT_SECONDS, gateway.ANSWER_SECONDS),

@@ -36,6 +36,8 @@ SAMPLED = '"sampled":true}'
 PARALLEL = 2  # MLflow's own process does one thing at a time
 INFINITE = 1.797e308  # MLflow stores an infinity as the largest double
 EMPTY = json.dumps({"steps": [], "values": [], "from": 0, "times": [], "odd": {}, "sampled": False})
+COLUMNS = "/slipway/histories"  # what our own server adds: `apps.experiments.mlflow_histories`
+Columns = tuple[list[int], list[int], list[float]]  # steps, milliseconds since 1970, values
 _pool = ThreadPoolExecutor(PARALLEL, thread_name_prefix="curves")
 _asked: dict[tuple[Any, ...], "Future[dict[str, str]]"] = {}
 _lock = threading.Lock()
@@ -133,18 +135,34 @@ def history_bulk(run_ids: Sequence[str], metric: str, *, points: int) -> dict[st
     """
     params = {"run_ids": list(run_ids), "metric_key": metric, "max_results": points}
     try:
-        answer = gateway.call("GET", "metrics/get-history-bulk-interval", params=params)
+        columns = _columns_read(params)
     except TrackerRefused as refused:
         if len(run_ids) == 1:
             log.info("MLflow gives no history of %s: %s", run_ids[0], refused)
             return {}
         alone = (history_bulk([run_id], metric, points=points) for run_id in run_ids)
         return {run_id: text for one in alone for run_id, text in one.items()}
-    rows: dict[str, list[dict[str, Any]]] = {run_id: [] for run_id in run_ids}
-    for row in answer.get("metrics", []):
-        if row.get("run_id") in rows:
-            rows[row["run_id"]].append(row)
-    return {run_id: _curve(found, points) for run_id, found in rows.items()}
+    return {run_id: _curve(*columns.get(run_id, ([], [], [])), points) for run_id in run_ids}
+
+
+def is_quick() -> bool:
+    """Whether the server answers with columns, in a fraction of the time. Raises `TrackerAway`."""
+    return gateway.offers(COLUMNS)
+
+
+def _columns_read(params: dict[str, Any]) -> dict[str, Columns]:
+    """Run id → its columns, from whichever address the server has."""
+    if is_quick():
+        answer = gateway.call("GET", COLUMNS, params=params)
+        return {run_id: (one["steps"], one["times"], one["values"]) for run_id, one in answer.items()}
+    found: dict[str, Columns] = {}
+    for row in gateway.call("GET", "metrics/get-history-bulk-interval", params=params).get("metrics", []):
+        steps, stamps, values = found.setdefault(row.get("run_id", ""), ([], [], []))
+        # protobuf leaves out a zero, and JSON writes its 64-bit integers as text.
+        steps.append(int(row.get("step", 0)))
+        stamps.append(int(row.get("timestamp", 0)))
+        values.append(float(row.get("value", 0.0)))
+    return found
 
 
 def history_pages(run_id: str, metric: str) -> Iterator[list[tuple[int, int, float | str]]]:
@@ -171,27 +189,18 @@ def history_pages(run_id: str, metric: str) -> Iterator[list[tuple[int, int, flo
             return
 
 
-def _curve(rows: list[dict[str, Any]], points: int) -> str:
-    if not rows:
+def _curve(steps: list[int], stamps: list[int], values: list[float], points: int) -> str:
+    if not steps:
         return EMPTY
-    # protobuf leaves out a zero, and JSON writes its 64-bit integers as text.
-    steps = [int(row.get("step", 0)) for row in rows]
-    stamps = [int(row.get("timestamp", 0)) for row in rows]
-    values, odd = [], {}
-    for place, row in enumerate(rows):
-        value = float(row.get("value", 0.0))
-        word = odd_word(value)
-        values.append(None if word else value)
-        if word:
-            odd[str(place)] = word
+    odd = {str(place): word for place, value in enumerate(values) if (word := odd_word(value))}
     first = min(stamps)
     curve = {
         "steps": steps,
-        "values": values,
+        "values": [None if odd_word(value) else value for value in values] if odd else values,
         "from": first,
         "times": [stamp - first for stamp in stamps],
         "odd": odd,
-        "sampled": len(rows) >= points,
+        "sampled": len(steps) >= points,
     }
     return json.dumps(curve, separators=(",", ":"), ensure_ascii=False)
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from apps.experiments.exceptions import TrackerRefused
 from apps.experiments.gateway import AnswerTooLarge, call
+from apps.experiments.gateway.workspaces import experiments_by_workspace
 
 RunJson = dict[str, Any]
 ViewType = Literal["ACTIVE_ONLY", "DELETED_ONLY", "ALL"]
@@ -34,7 +35,10 @@ def runs_search(
     page_token: str = "",
     most_bytes: int | None = None,
 ) -> RunPage:
-    """One page of runs. Raises `TrackerAway`, `TrackerRefused`, and `AnswerTooLarge` with `most_bytes`."""
+    """One page of runs, of experiments of one workspace.
+
+    Raises `TrackerAway`, `TrackerRefused`, and `AnswerTooLarge` with `most_bytes`.
+    """
     if not experiment_ids:
         return RunPage([], "")
     body: dict[str, Any] = {
@@ -63,8 +67,9 @@ def runs_by_id(
     """Those of the runs that MLflow has in these experiments, by id, archived ones too."""
     wanted = [run_id for run_id in dict.fromkeys(ids) if run_id.isalnum() and run_id.isascii()]
     found: dict[str, RunJson] = {}
-    for begin in range(0, len(wanted), IDS_AT_ONCE):
-        found |= _by_id(wanted[begin : begin + IDS_AT_ONCE], experiment_ids, most_bytes)
+    for together in experiments_by_workspace(experiment_ids).values() if wanted else ():
+        for begin in range(0, len(wanted), IDS_AT_ONCE):
+            found |= _by_id(wanted[begin : begin + IDS_AT_ONCE], together, most_bytes)
     return found
 
 

@@ -5,8 +5,7 @@ import os
 import subprocess
 import sys
 
-from apps.experiments import gateway
-from apps.experiments.gateway.artifacts import Entry, Source, file_address
+from apps.experiments.gateway.artifacts import Entry, Source, credentials_for, file_address
 from apps.experiments.previews.tables import CELL, COLUMNS, ROWS, Table
 
 SECONDS = 20
@@ -20,9 +19,10 @@ class ParquetUnreadable(Exception):
 
 def parquet_read(source: Source, entry: Entry) -> Table:
     """At most 100 rows and 60 columns. Raises `ParquetUnreadable`."""
+    address = file_address(source, entry.path)
     asked = {
-        "address": file_address(source, entry.path),
-        "headers": gateway.credentials(),
+        "address": address,
+        "headers": credentials_for(address),
         "size": entry.size or 0,
         "rows": ROWS,
         "columns": COLUMNS,

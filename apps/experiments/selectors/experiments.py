@@ -63,9 +63,9 @@ class ExperimentQuery:
             rows = rows.filter(Q(name__icontains=word) | Q(note__icontains=word))
         return rows
 
-    def rows(self) -> QuerySet[Experiment]:
-        """Those to be listed, in their order, with team and owner."""
-        rows = self.all() if self.everywhere else self.all().filter(folder=self.folder)
+    def rows(self, *, below: bool = False) -> QuerySet[Experiment]:
+        """Those to be listed, in their order, with team and owner; with `below` those of the folders below too."""
+        rows = self.all() if self.everywhere or below else self.all().filter(folder=self.folder)
         field = ORDERINGS[self.ordering.removeprefix("-")][0]
         down = self.ordering.startswith("-")
         order = F(field).desc(nulls_last=True) if down else F(field).asc(nulls_last=True)

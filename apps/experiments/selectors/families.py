@@ -67,25 +67,28 @@ def families_page(query: RunQuery, *, cursor: str = "", size: int = 100) -> Fami
 def _firsts(query: RunQuery, place: Place | None, limit: int) -> tuple[list[tuple[str, Leg]], int | None]:
     """Families from `place` on, each with the leg it stands at: that of its first member in the whole order.
 
-    1. Walk on by some legs. 2. Of their families, find which leg comes first. 3. Keep those whose first is here; the
-    others are on other pages. 4. Until enough, walk on from the last leg, further each time and past families seen.
+    1. Walk on by some legs. 2. Of their families, find which leg comes first: from the top of the list, the one met.
+    3. Keep those whose first is here; the others are on other pages. 4. Until enough, walk on from the last leg,
+    further each time and past families seen.
     """
+    from_top = place is None
     reverse = place is not None and place.reverse
     kept: list[tuple[str, Leg]] = []
     seen: set[str] = set()
-    count: int | None = None
+    total = query.total()
+    count = total.kept
     batch = max(BATCH, limit + limit // 2)
     base = query.scope
     while len(kept) < limit:
-        rows = base.rows.exclude(family__in=seen) if seen else base.rows
+        rows = base.rows.exclude(family__anyof=list(seen)) if seen else base.rows
         scope = Scope(rows, base.experiment_ids, held=base.held)
         legs, counted = legs_read(scope, query.ordering, place, batch, counted=not seen and count is None)
-        count = counted if count is None else count
+        count = total.settled(counted) if count is None else count
         if not legs:
             break
-        family_of = dict(Run.objects.filter(pk__in=[leg.run for leg in legs]).values_list("pk", "family"))
+        family_of = dict(Run.objects.filter(pk__anyof=[leg.run for leg in legs]).values_list("pk", "family"))
         fresh = {family_of[leg.run] for leg in legs if leg.run in family_of} - seen
-        firsts = _first_members(query, fresh)
+        firsts = _met_first(legs, family_of) if from_top else _first_members(query, fresh)
         kept += [(family_of[leg.run], leg) for leg in legs if firsts.get(family_of.get(leg.run, "")) == leg.run]
         # Backwards, a family met at a later member still has its first to come.
         seen |= {family for family, _ in kept} if reverse else fresh
@@ -96,37 +99,41 @@ def _firsts(query: RunQuery, place: Place | None, limit: int) -> tuple[list[tupl
     return kept[:limit], count
 
 
-def _first_members(query: RunQuery, families: Iterable[str]) -> dict[str, int]:
-    """Family → the matching run that stands first in the order."""
-    rows = query.rows().filter(family__in=list(families))
-    members = dict(rows.values_list("pk", "family"))
-    scope = Scope(Run.objects.filter(pk__in=list(members)), query.experiment_ids, held=True)
+def _met_first(legs: Iterable[Leg], family_of: dict[int, str]) -> dict[str, int]:
     firsts: dict[str, int] = {}
-    for leg in legs_read(scope, query.ordering, None, len(members) or 1)[0]:
-        firsts.setdefault(members[leg.run], leg.run)
+    for leg in legs:
+        if leg.run in family_of:
+            firsts.setdefault(family_of[leg.run], leg.run)
     return firsts
 
 
+def _first_members(query: RunQuery, families: Iterable[str]) -> dict[str, int]:
+    """Family → the matching run that stands first in the order."""
+    rows = query.rows().filter(family__anyof=list(families))
+    members = dict(rows.values_list("pk", "family"))
+    scope = Scope(Run.objects.filter(pk__anyof=list(members)), query.experiment_ids, held=True)
+    return _met_first(legs_read(scope, query.ordering, None, len(members) or 1)[0], members)
+
+
 def families_of(query: RunQuery, families: Sequence[str]) -> list[Family]:
-    """Their topmost runs with what is below them, in the order given, in four queries."""
-    rows = Run.objects.visible_to(query.user).filter(run_id__in=families).select_related("experiment", "user")
+    """Their topmost runs with what is below them, in the order given, in three queries."""
+    rows = Run.objects.visible_to(query.user).filter(run_id__anyof=list(families)).select_related("experiment", "user")
     tops = {run.run_id: run for run in rows.defer(*HEAVY)}
     missing = [family for family in families if family not in tops]
     if missing:  # The parent was removed for good: any of its children stands for it.
-        orphans = Run.objects.visible_to(query.user).filter(family__in=missing).order_by("family", "-pk")
+        orphans = Run.objects.visible_to(query.user).filter(family__anyof=missing).order_by("family", "-pk")
         for run in orphans.distinct("family").select_related("experiment", "user").defer(*HEAVY):
             tops[run.family] = run
-    matching = query.rows().filter(family__in=families)
-    below = dict(
-        matching.exclude(run_id__in=[run.run_id for run in tops.values()])
-        .values_list("family")
-        .annotate(n=Count("pk"))
-        .order_by()
-    )
-    there = set(matching.filter(run_id__in=list(tops)).values_list("run_id", flat=True))
-    best = _best(query, tops, matching) if below else {}
+    matching = query.rows().filter(family__anyof=list(families))
+    standing = Count("pk", filter=Q(run_id__anyof=[run.run_id for run in tops.values()]))
+    counted = matching.values_list("family").annotate(n=Count("pk"), tops=standing).order_by()
+    there, below = {}, {}
+    for family, members, standing_there in counted:
+        there[family], below[family] = bool(standing_there), members - standing_there
+    folded = [family for family, children in below.items() if children]
+    best = _best(query, tops, matching.filter(family__anyof=folded)) if folded else {}
     return [
-        Family(tops[one], tops[one].run_id in there, below.get(one, 0), best.get(one), _metric(query, tops[one]))
+        Family(tops[one], there.get(one, False), below.get(one, 0), best.get(one), _metric(query, tops[one]))
         for one in families
         if one in tops
     ]
@@ -162,6 +169,6 @@ def children_of(query: RunQuery, family: Family) -> list[Run]:
     rows = query.rows().filter(family=family.top.family).exclude(pk=family.top.pk)
     scope = Scope(rows, query.experiment_ids, held=True)
     legs = legs_read(scope, query.ordering, None, MOST_CHILDREN)[0]
-    found = Run.objects.filter(pk__in=[leg.run for leg in legs]).select_related("experiment", "user").defer(*HEAVY)
+    found = Run.objects.filter(pk__anyof=[leg.run for leg in legs]).select_related("experiment", "user").defer(*HEAVY)
     by_pk = {run.pk: run for run in found}
     return [by_pk[leg.run] for leg in legs if leg.run in by_pk]

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from django.db import connection
 from django.db.models import QuerySet
 from django.http import QueryDict
 
@@ -22,13 +23,19 @@ from apps.experiments.selectors.ordering import (
     place_read,
     place_write,
 )
+from apps.experiments.selectors.totals import COUNTED, Total, total_of
 
 # Lists show none of these; the text that full text looks in is the widest column.
 HEAVY = (
-    *("haystack", "fingerprint", "model_ids"),
-    *(f"experiment__{name}" for name in ("note", "tags", "recent_values")),
-    *(f"user__{name}" for name in ("password", "email", "time_zone")),
+    *("haystack", "fingerprint", "model_ids", "used_until"),
+    *(f"experiment__{name}" for name in ("note", "tags", "recent_values", "created_at", "changed_at", "last_run_at")),
+    *(f"user__{name}" for name in ("password", "email", "time_zone", "theme", "date_joined", "last_login")),
 )
+# The end of each experiment's own index; by ORDER BY the table is walked through where a team's runs are old.
+NEWEST = """
+    SELECT max(of_one.newest) FROM unnest(%s::text[]) AS one(id), LATERAL (
+        SELECT max(id) AS newest FROM experiments_run WHERE experiment_id = one.id AND NOT archived) AS of_one
+"""
 MOST_CHOSEN = 1000
 CHUNK = 1000
 
@@ -81,8 +88,27 @@ class RunQuery:
         """Filtered and visible, in no order."""
         return self._rows.order_by()
 
+    def newest(self) -> int | None:
+        """The highest key of the runs looked through, whatever the filter leaves: what comes later is above.
+
+        None for archived ones, which nobody waits for.
+        """
+        if self.archived:
+            return None
+        if self.experiment_ids is None:
+            rows = Run.objects.filter(archived=False).order_by("-pk").values_list("pk", flat=True)
+            return rows.first() or 0
+        with connection.cursor() as cursor:
+            cursor.execute(NEWEST, [self.experiment_ids])
+            (newest,) = cursor.fetchone()
+        return newest or 0
+
     def count(self) -> int:
         return self.rows().count()
+
+    def total(self) -> Total:
+        """What is known of the list's length without counting."""
+        return total_of(self.experiment_ids, archived=self.archived) if self.node == All() else COUNTED
 
     @property
     def scope(self) -> Scope:
@@ -93,7 +119,9 @@ class RunQuery:
         name = str(self.ordering)
         place = place_read(cursor, name)
         reverse = place is not None and place.reverse
-        legs, count = legs_read(self.scope, self.ordering, place, size + 1, counted=counted)
+        total = self.total() if counted else COUNTED
+        legs, count = legs_read(self.scope, self.ordering, place, size + 1, counted=counted and total.kept is None)
+        count = total.settled(count)
         more, legs = len(legs) > size, legs[:size]
         if reverse:
             legs.reverse()

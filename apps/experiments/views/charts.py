@@ -1,5 +1,6 @@
 """Charts over a selection of runs: the same query as the runs table, or runs named one by one."""
 
+from collections import Counter
 from collections.abc import Sequence
 from urllib.parse import urlencode
 
@@ -11,7 +12,7 @@ from django.views.decorators.http import require_safe
 
 from apps.core.templatetags.portal_ui import four_digits
 from apps.experiments.gateway.histories import curves_warm, points_of
-from apps.experiments.models import Experiment
+from apps.experiments.models import Experiment, Run
 from apps.experiments.selectors.charts import (
     CURVES_MOST,
     Column,
@@ -35,11 +36,12 @@ def charts(request: HttpRequest, experiment_id: str = "") -> HttpResponse:
     experiment = experiment_find(request, experiment_id) if experiment_id else None
     selection = selection_of(request.user, request.GET, experiment)
     columns = columns_of(selection.runs, experiment=experiment)
-    names = curve_names(columns, experiment)
-    curved = {column.label for column in columns if column.history}
-    shown = request.GET.getlist("curve") or [name for name in names if name in curved][:CURVES_SHOWN]
     ids = [run.run_id for run in selection.runs[:CURVES_MOST]]
     first = runs_chosen(request.user, ids)
+    main = main_metric(experiment, first)
+    names = curve_names(columns, main)
+    curved = {column.label for column in columns if column.history}
+    shown = request.GET.getlist("curve") or [name for name in names if name in curved][:CURVES_SHOWN]
     if first:
         curves_warm([curve_of(run) for run in first], shown[:CURVES_SHOWN], points=points_of(len(first)))
     query, path = table_query(request.GET), request.path
@@ -58,7 +60,7 @@ def charts(request: HttpRequest, experiment_id: str = "") -> HttpResponse:
         "page": {
             "columns": [column.said() for column in columns],
             "values": f"{path}values/?{runs_query(request.GET)}",
-            "metric": main_metric(columns, experiment),
+            "metric": metric_first(columns, main),
             "charts": path,
             "table": table_url(experiment),
             "filter": request.GET.get("filter", ""),
@@ -78,19 +80,25 @@ def selection_said(selection: Selection) -> str:
     return f"{four_digits(shown)} run{'' if shown == 1 else 's'}"
 
 
-def curve_names(columns: Sequence[Column], experiment: Experiment | None) -> list[str]:
+def main_metric(experiment: Experiment | None, runs: Sequence[Run]) -> str:
+    """The experiment's, or, over several of them, that of most of these runs."""
+    if experiment is not None:
+        return experiment.main_metric
+    counted = Counter(run.experiment.main_metric for run in runs if run.experiment.main_metric)
+    return next((name for name, _ in counted.most_common(1)), "")
+
+
+def curve_names(columns: Sequence[Column], main: str) -> list[str]:
     """Metrics to choose curves from: those with more than one step first, the main one at their head."""
-    main = experiment.main_metric if experiment is not None else ""
     metrics = [column for column in columns if column.kind == "metric"]
     metrics.sort(key=lambda column: (not column.history, column.label != main, -column.count, column.label))
     return [column.label for column in metrics]
 
 
-def main_metric(columns: Sequence[Column], experiment: Experiment | None) -> str:
-    """The key of the metric that charts begin with: the experiment's own, else what most runs have; "" without any."""
+def metric_first(columns: Sequence[Column], main: str) -> str:
+    """The key of the metric that charts begin with: the main one, else what most runs have; "" without any."""
     metrics = [column for column in columns if column.kind == "metric"]
-    main = next((one for one in metrics if experiment is not None and one.label == experiment.main_metric), None)
-    chosen = main or next(iter(metrics), None)
+    chosen = next((one for one in metrics if one.label == main), None) or next(iter(metrics), None)
     return chosen.key if chosen else ""
 
 

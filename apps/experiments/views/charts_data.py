@@ -12,7 +12,15 @@ from django.views.decorators.http import require_safe
 
 from apps.core.responses import PROBLEM_JSON, problem
 from apps.experiments.exceptions import TrackerAway
-from apps.experiments.gateway.histories import EMPTY, CurveOf, curves_glance, curves_kept, curves_read, points_of
+from apps.experiments.gateway.histories import (
+    EMPTY,
+    CurveOf,
+    curves_glance,
+    curves_kept,
+    curves_read,
+    is_quick,
+    points_of,
+)
 from apps.experiments.models import Run
 from apps.experiments.selectors.charts import CURVES_MOST, runs_chosen, selection_of, unit_of, values_of_columns
 from apps.experiments.views.finding import experiment_find
@@ -42,7 +50,7 @@ def curves(request: HttpRequest) -> HttpResponse:
     points = points_of(len(runs))
     complete = True
     try:
-        if request.GET.get("quick") and not _at_hand(wanted, metrics, points):
+        if request.GET.get("quick") and not is_quick() and not _at_hand(wanted, metrics, points):
             complete, points = False, QUICK_POINTS
             found = curves_glance(wanted, metrics, points=points)
         else:

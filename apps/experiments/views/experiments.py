@@ -1,5 +1,6 @@
 """The list of experiments, and what is done with one of them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import messages
@@ -29,20 +30,24 @@ WORDS = ("folder", "q", "team", "archived", "ordering", "flat")
 @require_safe
 def experiments(request: HttpRequest) -> HttpResponse:
     query = experiment_query(person(request), request.GET)
-    rows = query.rows()
+    count = query.all().count()
+    # What fits on a page needs no folder to be opened: each is a heading over what lies in it.
+    unfolded = not query.everywhere and count <= PAGE_SIZE
+    rows = query.rows(below=unfolded)
     try:
         page = page_of(rows, cursor=request.GET.get("cursor", ""), size=PAGE_SIZE)
     except CursorInvalid:
         page = page_of(rows, cursor="", size=PAGE_SIZE)
-    count = query.all().count()
+    folders = [] if unfolded else query.folders()
+    groups = _groups(request, query, page.rows, unfolded=unfolded)
     context = {
         "query": query,
         "q": query.search,
         "ordering": query.ordering,
-        "folders": [{"folder": one, "url": _url(request, folder=one.path)} for one in query.folders()],
-        "rows": [_row(one) for one in page.rows],
+        "folders": [{"folder": one, "url": _url(request, folder=one.path)} for one in folders],
+        "groups": groups,
         "count": count,
-        "summary": f"{count:,} experiment{'' if count == 1 else 's'}{' here and below' if query.folder else ''}",
+        "in_folders": query.flat or bool(folders) or any(group["path"] for group in groups),
         "freshness": freshness(),
         "path": _path(request, query),
         "hidden": {name: request.GET.get(name, "") for name in WORDS if name != "q"},
@@ -60,10 +65,33 @@ def experiments(request: HttpRequest) -> HttpResponse:
     return render(request, "experiments/list.html", context)
 
 
-def _row(experiment: Experiment) -> dict[str, Any]:
+def _groups(
+    request: HttpRequest, query: ExperimentQuery, rows: Sequence[Experiment], *, unfolded: bool
+) -> list[dict[str, Any]]:
+    """Rows under the folder they lie in, which `path` leads to step by step; those of the folder itself come first.
+
+    Folders stand in the order of their first row, so that the order of the list holds for them too.
+    """
+    found: dict[str, list[Experiment]] = {}
+    if unfolded:
+        found[query.folder] = []
+    for one in rows:
+        found.setdefault(one.folder if unfolded else "", []).append(one)
+    return [
+        {
+            "path": _steps(request, folder, below=query.folder) if unfolded and folder != query.folder else [],
+            "count": len(experiments),
+            "rows": [_row(one, whole=query.everywhere) for one in experiments],
+        }
+        for folder, experiments in found.items()
+        if experiments
+    ]
+
+
+def _row(experiment: Experiment, *, whole: bool) -> dict[str, Any]:
     return {
         "experiment": experiment,
-        "name": experiment.name.rpartition("/")[2] or experiment.name,
+        "name": experiment.name if whole else experiment.name.rpartition("/")[2] or experiment.name,
         "url": reverse("experiments:experiment", args=[experiment.pk]),
         "best": "" if experiment.best_value is None else four_digits(experiment.best_value),
         "line": sparkline(experiment.recent_values, experiment.main_metric),
@@ -84,13 +112,19 @@ def _url(request: HttpRequest, **changes: str | None) -> str:
 
 def _path(request: HttpRequest, query: ExperimentQuery) -> list[dict[str, str]]:
     """The folders above the one that is shown, itself last."""
-    parts = query.folder.split("/") if query.folder else []
-    found, path = [], ""
-    for index, part in enumerate(parts):
-        path = part if index == 0 else f"{path}/{part}"
-        if part:
-            found.append({"label": part, "url": _url(request, folder=path)})
+    found = _steps(request, query.folder)
     return [{"label": "Experiments", "url": _url(request, folder="")}, *found] if found else []
+
+
+def _steps(request: HttpRequest, folder: str, *, below: str = "") -> list[dict[str, str]]:
+    """A folder and those above it, as far as they lie below another; a name may itself begin with a slash."""
+    found: list[dict[str, str]] = []
+    path = ""
+    for index, part in enumerate(folder.split("/") if folder else []):
+        path = part if index == 0 else f"{path}/{part}"
+        if (part or path == folder) and len(path) > len(below):
+            found.append({"label": part or "/", "url": _url(request, folder=path)})
+    return found
 
 
 @login_required

@@ -12,11 +12,11 @@ from django.views.decorators.clickjacking import xframe_options_sameorigin
 from django.views.decorators.http import require_safe
 
 from apps.core.passing_on import PassedOn
-from apps.experiments import gateway
 from apps.experiments.exceptions import TrackerAway, TrackerRefused
 from apps.experiments.gateway.artifacts import (
     Entry,
     Source,
+    credentials_for,
     file_address,
     file_find,
     file_read,
@@ -181,10 +181,11 @@ def file_answer(request: Any, source: Source, path: str, *, show: bool = False) 
         raise Http404
     kind = IMAGES.get(extension_of(path)) if show else None
     disposition = "inline" if kind else "attachment"
+    address = file_address(source, path, entry)
     response = PassedOn(
-        file_address(source, path, entry),
+        address,
         request=request,
-        asked=gateway.credentials(),
+        asked=credentials_for(address),
         content_type=kind or "application/octet-stream",
     )
     response["Content-Disposition"] = f"{disposition}; filename*=UTF-8''{quote(entry.name, safe='')}"
@@ -208,9 +209,8 @@ def frame(request: HttpRequest, run_id: str) -> HttpResponse:
         entry = file_find(source, path)
         if entry is None or entry.is_folder:
             raise Http404
-        response = PassedOn(
-            file_address(source, path, entry), request=request, asked=gateway.credentials(), content_type=kind
-        )
+        address = file_address(source, path, entry)
+        response = PassedOn(address, request=request, asked=credentials_for(address), content_type=kind)
     elif extension_of(path) == "ipynb":
         response = _of_notebook(request, source, path)
     else:

@@ -126,6 +126,8 @@ class RunPage:
                 else {"text": format_html("for {}", elapsed(detail.started_at))}
             )
         compare = f"{reverse('experiments:compare')}?run={self.run.run_id}"
+        # A run from elsewhere has no environment that could be made again; its lineage says so.
+        recreate = {"label": "Recreate environment", "url": self.url("run-recreate"), "icon": "refresh"}
         return {
             "heading": self.title,
             "crumbs": [
@@ -134,7 +136,7 @@ class RunPage:
             ],
             "state": {**self.status, "reason": "Archived" if detail.archived else ""},
             "meta": meta,
-            "primary": {"label": "Recreate environment", "url": self.url("run-recreate"), "icon": "refresh"},
+            "primary": recreate if detail.tags.get("slipway.environment_id") else None,
             "actions": [{"label": "Compare", "url": compare, "icon": "git-compare"}],
         }
 

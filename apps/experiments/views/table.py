@@ -84,6 +84,7 @@ def _rows(
 ) -> dict[str, Any]:
     """Rows, head, total and paging."""
     get = request.GET
+    newest = query.newest()
     folded = get.get("flat", "") in {"", "0"} and has_families(query)
     page, families = _page(query, get.get("cursor", ""), folded)
     opened = get.getlist("open")[:MOST_OPEN]
@@ -105,13 +106,12 @@ def _rows(
         "heads": drawn.heads(),
         "baseline": drawn.baseline_row(),
         "count": page.count,
-        "summary": f"{page.count:,} run{'' if page.count == 1 else 's'}",
         "families": bool(families),
         "may_fold": folded or get.get("flat", "") not in {"", "0"},
         "next_url": f"?{query_kept(get, cursor=page.next)}&cursor={page.next}" if page.next else "",
         "previous_url": f"?{query_kept(get)}&cursor={page.previous}" if page.previous else "",
         "may_change": may_change(query.user, [run.experiment for run in listed]) if listed else False,
-        "newest": max((run.pk for run in listed), default=0),
+        "newest": newest,
         "emptied": _emptied(query, get) if not page.count else None,
     }
 
@@ -150,20 +150,20 @@ def _emptied(query: RunQuery, get: QueryDict) -> dict[str, str] | None:
 @login_required
 @require_safe
 def fresh(request: HttpRequest) -> HttpResponse:
-    """How many runs of the list came after the newest one of a page (`since`), for the line above it."""
+    """How many runs of the list came after what was the newest (`since`) when a page was made, for its line of them."""
     given = request.GET.get("experiment", "")
     shown = experiment_find(request, given) if given else None
     since = request.GET.get("since", "")
-    number = int(since) if since.isascii() and since.isdigit() and len(since) < 18 else 0
+    number = int(since) if since.isascii() and since.isdigit() and len(since) < 18 else None
     try:
-        rows = run_query(person(request), request.GET, shown).rows().filter(pk__gt=number)
-        count = rows.count() if number else 0
+        query = run_query(person(request), request.GET, shown)
+        count = 0 if number is None else query.rows().filter(pk__gt=number).count()
     except InvalidInput:
         count = 0
     context = {
         "new": count,
         "fresh_url": request.get_full_path(),
-        "topics": f"experiment:{shown.pk}" if shown else "",
+        "topics": f"experiment:{shown.pk}" if shown else "experiments",
         "show_url": f"{table_url(shown)}?{query_kept(request.GET)}",
         "freshness": freshness(),
     }

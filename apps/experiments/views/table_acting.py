@@ -17,8 +17,8 @@ from apps.core.exceptions import InvalidInput, NotAllowed, UserError
 from apps.experiments.forms import BaselineForm, ChosenForm, LayoutForm, SavedViewForm, TagForm
 from apps.experiments.models import Experiment, Run, SavedView
 from apps.experiments.run_forms import NoteForm
-from apps.experiments.selectors.columns import OWN, keys_of
-from apps.experiments.selectors.layout import columns_kept, preference_of
+from apps.experiments.selectors.columns import OWN, column_read, keys_of
+from apps.experiments.selectors.layout import MOST_COLUMNS, Shown, columns_kept, preference_of
 from apps.experiments.selectors.runs import RunQuery
 from apps.experiments.services.bulk import WHAT_MEMBERS_DO, may_change, runs_archive, runs_restore, runs_tag
 from apps.experiments.services.layouts import baseline_set, layout_save
@@ -45,7 +45,10 @@ def columns(request: HttpRequest) -> HttpResponse:
     """The choice of columns: a page without JavaScript, with it the content of a dialog."""
     shown = experiment_asked(request, request.GET.get("experiment", ""))
     ids = RunQuery(user=person(request), experiment=shown).experiment_ids
-    kept = columns_kept(preference_of(person(request), shown))
+    own = columns_kept(preference_of(person(request), shown))
+    # Who has chosen none yet begins with those that the table shows (`shown`).
+    asked = map(column_read, request.GET.getlist("shown")[:MOST_COLUMNS])
+    kept = own or [Shown(column) for column in dict.fromkeys(asked) if column is not None]
     chosen = {one.key: one for one in kept}
     groups = [("Of the run", [(key, label) for key, label in OWN.items() if key != "name"])]
     groups += [(title, [(f"{kind}.{key}", key) for key in keys_of(kind, ids)]) for kind, title in KINDS]
@@ -53,6 +56,7 @@ def columns(request: HttpRequest) -> HttpResponse:
         "experiment": shown,
         "kept": query_kept(request.GET),
         "back_url": f"{table_url(shown)}?{query_kept(request.GET)}",
+        "own": bool(own),
         "chosen": [{"key": one.key, "label": OWN.get(one.key, one.column.key), "pinned": one.pinned} for one in kept],
         "widths": [f"{one.width} {one.key}" for one in kept if one.width],
         "groups": [

@@ -42,7 +42,7 @@ def frame_context(
         "table_url": table_url(shown),
         "complete_url": reverse("experiments:complete"),
         "fresh_url": f"{reverse('experiments:fresh')}?{kept}&experiment={ident}",
-        "topics": f"experiment:{ident}" if shown else "",
+        "topics": f"experiment:{ident}" if shown else "experiments",
         "columns_url": f"{reverse('experiments:columns')}?{kept}&experiment={ident}",
         "kept": kept,
         "hidden": _hidden(get),

@@ -138,11 +138,17 @@ class AliasWriteSerializer(serializers.Serializer[Any]):
 
 class AliasMoveSerializer(serializers.ModelSerializer[AliasMove]):
     actor = serializers.CharField(source="actor_name", read_only=True, help_text="Empty: not known.")
-    via = serializers.CharField(read_only=True, help_text="slipway, elsewhere, or found (at the first reading).")
+    via = serializers.CharField(
+        read_only=True,
+        help_text="slipway, mlflow (through /mlflow/ with a token), elsewhere, or found (at the first reading).",
+    )
+    environment = serializers.UUIDField(
+        source="environment.pk", read_only=True, allow_null=True, default=None, help_text="Whose token it was."
+    )
 
     class Meta:
         model = AliasMove
-        fields = ("id", "alias", "from_version", "to_version", "actor", "via", "moved_at", "noticed_at")
+        fields = ("id", "alias", "from_version", "to_version", "actor", "via", "environment", "moved_at", "noticed_at")
         read_only_fields = fields
 
 
@@ -171,6 +177,29 @@ class ModelCardWriteSerializer(serializers.Serializer[Any]):
     from_number = serializers.IntegerField(
         min_value=0, max_value=2**31 - 1, help_text="The version this was made from; 0: there was none."
     )
+
+
+class RegisterSerializer(serializers.Serializer[Any]):
+    """The next version of a known model."""
+
+    run = serializers.CharField(max_length=32, help_text="Id of the training run that logged it.")
+    model = serializers.CharField(
+        max_length=250, help_text="Id of the logged model (m-…), or the path of the model in the run's artifacts."
+    )
+
+
+class RegisterNewSerializer(RegisterSerializer):
+    """A new model with its first version."""
+
+    name = serializers.CharField(max_length=200, help_text="<team>.<name>, with the team of the run.")
+    description = serializers.CharField(
+        required=False, allow_blank=True, default="", max_length=5000, help_text="Of the model. Markdown."
+    )
+
+
+class RegisteredSerializer(serializers.Serializer[Any]):
+    model = serializers.CharField(source="name")
+    version = serializers.IntegerField()
 
 
 class PredictionSerializer(serializers.Serializer[Any]):

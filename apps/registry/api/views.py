@@ -1,5 +1,7 @@
 """`/api/v1/models/` and what lies below a model: versions, aliases, cards. Thin over the services."""
 
+import hashlib
+import secrets
 from typing import Any
 
 from django.db.models import QuerySet
@@ -23,19 +25,26 @@ from apps.registry.api.serializers import (
     PredictionSerializer,
     RegisteredModelDetailSerializer,
     RegisteredModelSerializer,
+    RegisteredSerializer,
     RegisteredVersionDetailSerializer,
     RegisteredVersionSerializer,
+    RegisterNewSerializer,
+    RegisterSerializer,
 )
 from apps.registry.deployed import deployments_of
+from apps.registry.exceptions import ModelNameTaken, RegisterInvalid
 from apps.registry.models import AliasMove, ModelAlias, ModelCard, ModelVersion, RegisteredModel
+from apps.registry.permissions import ModelPermission, require
 from apps.registry.prediction import body_check
 from apps.registry.selectors import cards_of, model_get, moves_of
 from apps.registry.services.aliases import alias_delete, alias_set
 from apps.registry.services.cards import card_write
 from apps.registry.services.predicting import prediction_send
+from apps.registry.services.registering import Registered, run_found, version_register
 
 NAME = OpenApiParameter("model_name", str, OpenApiParameter.PATH, description="Name of the model.")
 MOVED = OpenApiResponse(description="Somebody else moved it first; `errors.from_version` says where it is.")
+TAKEN = OpenApiResponse(description="There is a model of this name already.")
 LARGEST = 2**31 - 1
 
 
@@ -45,9 +54,25 @@ def _read(request: Request, shape: type[serializers.Serializer[Any]]) -> dict[st
     return dict(given.validated_data)
 
 
+def _register(request: Request, asked: dict[str, Any], *, is_new: bool) -> Registered:
+    """The same key of idempotency finds the version that it has made, also where our own answer was lost."""
+    actor = person_of(request.user)
+    run = run_found(user=actor, run_id=asked.pop("run"))
+    if run is None:
+        raise RegisterInvalid(errors={"run": ["There is no such run, or it is not shared with you."]})
+    key = request.headers.get("Idempotency-Key", "")
+    token = hashlib.sha256(f"{actor.pk} {key}".encode()).hexdigest() if key else secrets.token_urlsafe(18)
+    try:
+        return version_register(actor=actor, run=run, source=asked.pop("model"), is_new=is_new, request=token, **asked)
+    except (RegisterInvalid, ModelNameTaken) as error:
+        # The page has a field of its own for a new name.
+        error.errors = {"name" if name == "new_name" else name: told for name, told in error.errors.items()}
+        raise
+
+
 @extend_schema_view(list=extend_schema(summary="Registered models"), retrieve=extend_schema(summary="One model"))
 class RegisteredModelViewSet(
-    mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[RegisteredModel]
+    IdempotentWrites, mixins.ListModelMixin, mixins.RetrieveModelMixin, viewsets.GenericViewSet[RegisteredModel]
 ):
     serializer_class = RegisteredModelSerializer
     queryset = RegisteredModel.objects.none()
@@ -71,6 +96,15 @@ class RegisteredModelViewSet(
         if self.action == "retrieve" and self.kwargs.get("name"):
             found["deployments"] = deployments_of([self.kwargs["name"]], person_of(self.request.user))
         return found
+
+    @extend_schema(
+        summary="Register what a run logged as the first version of a new model",
+        request=RegisterNewSerializer,
+        responses={201: RegisteredSerializer, 409: TAKEN},
+    )
+    def create(self, request: Request) -> Response:
+        made = _register(request, _read(request, RegisterNewSerializer), is_new=True)
+        return Response(RegisteredSerializer(made).data, status=201)
 
 
 class _OfModel(IdempotentWrites):
@@ -114,6 +148,18 @@ class RegisteredVersionViewSet(
         rows = ModelVersion.objects.visible_to(person_of(self.request.user))
         rows = rows.filter(model=self.kwargs.get("model_name")).select_related("created_by")
         return rows.defer("files", "requirements", "example", "params", "signature") if self.action == "list" else rows
+
+    @extend_schema(
+        summary="Register what a run logged as the next version",
+        parameters=[NAME],
+        request=RegisterSerializer,
+        responses={201: RegisteredSerializer},
+    )
+    def create(self, request: Request, model_name: str = "") -> Response:
+        require(person_of(request.user), ModelPermission.REGISTER, self.registered)
+        asked = {**_read(request, RegisterSerializer), "name": self.registered.name}
+        made = _register(request, asked, is_new=False)
+        return Response(RegisteredSerializer(made).data, status=201)
 
     @extend_schema(
         summary="Send a prediction to where the version is deployed",

@@ -111,6 +111,11 @@ def model_create(name: str, *, tags: dict[str, str], description: str = "") -> J
     return dict(call("POST", "registered-models/create", json=data, seconds=CLICK_SECONDS)["registered_model"])
 
 
+def model_describe(name: str, description: str) -> None:
+    data = {"name": name, "description": description}
+    call("PATCH", "registered-models/update", json=data, seconds=CLICK_SECONDS)
+
+
 def version_create(
     name: str, *, source: str, run_id: str, model_id: str, tags: dict[str, str], description: str = ""
 ) -> JSON:

@@ -11,6 +11,7 @@ from django.conf import settings
 
 from apps.experiments.exceptions import TrackerAway, TrackerRefused
 from apps.experiments.gateway import CONNECT_SECONDS, call, credentials
+from apps.experiments.gateway.workspaces import workspace_of_address
 
 FILES = "/api/2.0/mlflow-artifacts/artifacts"
 SCHEME = "mlflow-artifacts:"
@@ -91,8 +92,9 @@ def file_digest(folder: str, path: str, *, until: float) -> tuple[str, int]:
 
 def _stream(folder: str, path: str) -> Iterator[bytes]:
     url = settings.MLFLOW_TRACKING_URI.rstrip("/") + FILES + "/" + quote(f"{folder}/{path}", safe="/")
+    headers = credentials(workspace_of_address(url))
     try:
-        with requests.get(url, headers=credentials(), timeout=(CONNECT_SECONDS, SILENT_SECONDS), stream=True) as answer:
+        with requests.get(url, headers=headers, timeout=(CONNECT_SECONDS, SILENT_SECONDS), stream=True) as answer:
             if answer.status_code >= 500 or answer.status_code in (401, 403):
                 raise TrackerAway(reason=f"it answered {answer.status_code}")
             if answer.status_code >= 400:

@@ -15,7 +15,7 @@ from apps.registry.exceptions import AliasInvalid, AliasMoved, ModelGone
 from apps.registry.models import AliasMove, ModelVersion, RegisteredModel
 from apps.registry.permissions import ModelPermission, require
 from apps.registry.services.locking import model_lock
-from apps.registry.services.sentinel import aliases_compare, aliases_differ, aliases_known, aliases_write
+from apps.registry.services.sentinel import aliases_compare, aliases_write, writes_seen
 
 ALIAS = re.compile(r"[A-Za-z0-9_-]{1,100}", re.ASCII)
 # MLflow's own words: "latest", and "v3" for a version.
@@ -58,14 +58,14 @@ def _move(
 ) -> AliasMove | AliasMoved | None:
     """Under the model's lock: read where the aliases are, compare, write to MLflow, then here."""
     model_lock(model.name)
+    seen = writes_seen(model.name)
     data = gateway.model_get(model.name)
     if data is None or reading.whole(data.get("creation_timestamp")) != model.born:
         raise ModelGone(f"{model.name} was deleted or renamed in MLflow meanwhile.")
     now = reading.aliases_read(data)
-    if aliases_differ(aliases_known(model), now):
-        # Moved outside since the last round: that comes into the history first, and stays there if this one is refused.
-        aliases_compare(model=model, now=now, first_reading=False)
-        aliases_write(model, now)
+    # Moved at MLflow since the last round: that comes into the history first, and stays there if this one is refused.
+    compared = aliases_compare(model=model, now=now, first_reading=False, seen=seen)
+    aliases_write(model, now, compared.promoted_at)
     if now.get(alias) == version:
         return None
     if now.get(alias) != from_version:

@@ -12,12 +12,14 @@ from apps.accounts.models import Membership, Team, User
 from apps.audit.services import audit_record
 from apps.core.clock import database_now
 from apps.experiments.exceptions import TrackerAway
+from apps.experiments.gateway.workspaces import in_workspace, model_place, workspaces
+from apps.experiments.mlflow_ownership import team_of_model
 from apps.experiments.mlflow_rules import TEAM_TAG
 from apps.registry import gateway, reading
 from apps.registry.auditing import AuditTarget
 from apps.registry.models import AliasMove, ModelCard, RegisteredModel, RegistryIndex
 from apps.registry.services.locking import model_lock
-from apps.registry.services.sentinel import aliases_compare, aliases_differ, aliases_known, aliases_write
+from apps.registry.services.sentinel import aliases_compare, aliases_differ, aliases_known, aliases_write, writes_seen
 from apps.registry.services.versions import USER_TAG, versions_write
 
 JSON = dict[str, Any]
@@ -76,13 +78,21 @@ def registry_drop() -> None:
 
 def _models_read(*, first_reading: bool) -> None:
     known = dict(RegisteredModel.objects.values_list("name", "fingerprint"))
-    found = {data["name"]: data for data in gateway.models_all() if reading.name_usable(data)}
+    found = {data["name"]: data for data in _models_all() if reading.name_usable(data)}
     missing = RegisteredModel.objects.kept().exclude(name__in=found.keys())
     for row in list(missing):
         _missing_settle(row, {name: data for name, data in found.items() if name not in known})
     for name, data in found.items():
         if known.get(name) != reading.fingerprint(data):
             _model_write(data, first_reading=first_reading)
+
+
+def _models_all() -> list[JSON]:
+    found: list[JSON] = []
+    for workspace in workspaces():
+        with in_workspace(workspace):
+            found += gateway.models_all()
+    return found
 
 
 @transaction.atomic
@@ -95,30 +105,31 @@ def _model_write(data: JSON, *, first_reading: bool) -> None:
         row.delete()  # Another one has taken its name.
         row = None
     row = row or RegisteredModel(name=name, born=born)
-    now = reading.aliases_read(data)
-    if aliases_differ(aliases_known(row), now):
-        # What was read before the lock may be older than a move made here meanwhile.
+    now, seen = reading.aliases_read(data), writes_seen(name)
+    if seen or aliases_differ(aliases_known(row), now):
+        # What was read before the lock may be older than a move made here, or through `/mlflow/`, meanwhile.
         fresh = gateway.model_get(name)
         if fresh is None or reading.whole(fresh.get("creation_timestamp")) != born:
             return
         data, now = fresh, reading.aliases_read(fresh)
     row.tags = reading.tags_read(data)
-    row.team = _team_of(row.tags)
+    row.team = team_of(data)
     row.owner = _owner_of(row)
     row.description = reading.text(data.get("description"))
     row.created_at = reading.moment(born)
     row.changed_at = reading.moment(data.get("last_updated_timestamp"))
     row.fingerprint, row.gone_at, row.checked_at = reading.fingerprint(data), None, None
     row.save()
-    moves = aliases_compare(model=row, now=now, first_reading=first_reading)
-    promoted = [move.noticed_at for move in moves if move.to_version and move.via != AliasMove.Via.FOUND]
-    last = promoted[-1] if promoted else (None if row.last_promoted_at else _last_promoted(row))
-    aliases_write(row, now, last)
+    compared = aliases_compare(model=row, now=now, first_reading=first_reading, seen=seen)
+    if not compared.settled:
+        RegisteredModel.objects.filter(pk=row.pk).update(fingerprint="")
+    aliases_write(row, now, compared.promoted_at or (None if row.last_promoted_at else _last_promoted(row)))
 
 
-def _team_of(tags: dict[str, str]) -> Team | None:
-    """The stamped tag says whose it is; a name of no team of ours says nothing."""
-    slug = tags.get(TEAM_TAG, "")
+def team_of(data: JSON) -> Team | None:
+    """The stamped tag says whose it is, or the workspace; a name of no team of ours says nothing."""
+    workspace, name = model_place(data["name"])
+    slug = reading.text(team_of_model({**data, "name": name}, workspace))
     return Team.objects.filter(slug=slug).first() if slug else None
 
 
@@ -143,7 +154,12 @@ def _last_promoted(row: RegisteredModel) -> Any:
 
 def _missing_settle(row: RegisteredModel, newcomers: dict[str, JSON]) -> None:
     """A model that MLflow's list no longer holds was renamed or deleted, or slipped through between two pages."""
-    same = [name for name, data in newcomers.items() if reading.whole(data.get("creation_timestamp")) == row.born]
+    same = [
+        name
+        for name, data in newcomers.items()
+        if reading.whole(data.get("creation_timestamp")) == row.born
+        and model_place(name)[0] == model_place(row.name)[0]
+    ]
     twins = RegisteredModel.objects.kept().filter(born=row.born).exclude(name=row.name).exists()
     if gateway.model_get(row.name) is not None:
         return
@@ -179,7 +195,7 @@ def _gone_note(name: str) -> None:
         return
     row.gone_at = timezone.now()
     row.save(update_fields=["gone_at"])
-    aliases_compare(model=row, now={}, first_reading=False)
+    aliases_compare(model=row, now={}, first_reading=False, seen=writes_seen(name))
     aliases_write(row, {})
 
 
@@ -203,8 +219,10 @@ def _versions_walk(names: list[str], until: float) -> None:
     Pages shift under writes, so nothing is taken away here; the rolling reading does that.
     """
     found: dict[str, list[JSON]] = {name: [] for name in names}
-    for data in gateway.versions_changed():
-        found.get(str(data.get("name")), []).append(data)
+    for workspace in workspaces():
+        with in_workspace(workspace):
+            for data in gateway.versions_changed():
+                found.get(str(data.get("name")), []).append(data)
     for name, versions in found.items():
         if monotonic() > until:
             return
@@ -232,12 +250,14 @@ def _versions_newest(index: RegistryIndex) -> None:
     """Versions whose description or tags changed: their models' own times do not move with them."""
     by_model: dict[str, list[JSON]] = {}
     newest = index.versions_until
-    for data in gateway.versions_changed():
-        changed = reading.whole(data.get("last_updated_timestamp"))
-        newest = max(newest, changed)
-        if changed < index.versions_until - OVERLAP_MS or not index.versions_until:
-            break
-        by_model.setdefault(str(data.get("name")), []).append(data)
+    for workspace in workspaces():
+        with in_workspace(workspace):
+            for data in gateway.versions_changed():
+                changed = reading.whole(data.get("last_updated_timestamp"))
+                newest = max(newest, changed)
+                if changed < index.versions_until - OVERLAP_MS or not index.versions_until:
+                    break
+                by_model.setdefault(str(data.get("name")), []).append(data)
     for name, versions in by_model.items():
         with transaction.atomic():
             row = RegisteredModel.objects.select_for_update().kept().filter(name=name).first()

@@ -10,13 +10,17 @@ from apps.audit.services import audit_record
 from apps.core.exceptions import NotAllowed
 from apps.core.queue import enqueue
 from apps.experiments.exceptions import TrackerAway, TrackerRefused
-from apps.experiments.mlflow_rules import TEAM_TAG
+from apps.experiments.gateway.workspaces import workspace_of
+from apps.experiments.mlflow_ownership import model_name
+from apps.experiments.mlflow_rules import TEAM_TAG, Kind, Reference
 from apps.experiments.models import Run
+from apps.experiments.services.indexing import run_touch
 from apps.registry import gateway, reading
 from apps.registry.auditing import AuditTarget
 from apps.registry.exceptions import ModelNameTaken, RegisterInvalid
 from apps.registry.models import RegisteredModel
-from apps.registry.services.indexing import registry_touch
+from apps.registry.selectors import runs_seen
+from apps.registry.services.indexing import registry_touch, team_of
 from apps.registry.services.locking import model_lock
 from apps.registry.services.versions import USER_TAG
 
@@ -33,6 +37,20 @@ class Registered:
     name: str
     version: int
     already: bool = False
+
+
+def run_found(*, user: User, run_id: str) -> Run | None:
+    """A run the person sees; one of the last seconds is read now. None for anything else."""
+    if not run_id.isascii() or not run_id.isalnum() or len(run_id) > 32:
+        return None
+    run = runs_seen(user, [run_id]).get(run_id)
+    if run is not None:
+        return run
+    try:
+        run_touch(run_id)
+    except (TrackerAway, TrackerRefused):
+        return None
+    return runs_seen(user, [run_id]).get(run_id)
 
 
 def may_register(user: User, run: Run) -> bool:
@@ -54,6 +72,7 @@ def version_register(
         raise NotAllowed("Only somebody of the run's team registers what came out of it.")
     if is_new:
         _name_check(name, team)
+        name = model_name(workspace_of(Reference(Kind.RUN, run.run_id)), name)
     elif not RegisteredModel.objects.kept().filter(name=name, team=team).exists():
         raise RegisterInvalid(errors={"name": [f"{team.name} has no model of this name."]})
     address, logged = _source(run, source)
@@ -90,7 +109,7 @@ def _register(
         if is_new:
             message = f"There is a model “{name}” already. Choose it in the list, or give another name."
             raise ModelNameTaken(message, errors={"new_name": [message]})
-        if reading.tags_read(known).get(TEAM_TAG) != team.slug:
+        if team_of(known) != team:
             raise RegisterInvalid(errors={"name": ["This model belongs to another team now."]})
     try:
         if known is None:

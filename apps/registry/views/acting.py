@@ -1,4 +1,4 @@
-"""Moving aliases and writing cards."""
+"""Moving aliases, writing cards and descriptions."""
 
 from typing import Any
 
@@ -11,12 +11,15 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from apps.core.exceptions import Conflict, InvalidInput
 from apps.experiments.exceptions import TrackerAway
-from apps.registry.forms import AliasDeleteForm, AliasForm, CardForm
+from apps.experiments.markdown import markdown_html
+from apps.registry.exceptions import DescriptionChanged
+from apps.registry.forms import AliasDeleteForm, AliasForm, CardForm, DescriptionForm
 from apps.registry.models import RegisteredModel
 from apps.registry.permissions import ModelPermission, require
 from apps.registry.selectors import card_newest, version_numbers
 from apps.registry.services.aliases import alias_delete, alias_set
 from apps.registry.services.cards import card_write
+from apps.registry.services.describing import description_mark, description_write
 from apps.registry.views.finding import crumbs, model_find, number_asked, person, show_error
 
 WRITE = ["GET", "HEAD", "POST"]
@@ -110,3 +113,27 @@ def card(request: HttpRequest, name: str) -> HttpResponse:
             status = 422
     context = {"model": model, "form": form, "crumbs": crumbs(model)}
     return render(request, "registry/card.html", context, status=status)
+
+
+@login_required
+@require_http_methods(WRITE)
+def description(request: HttpRequest, name: str) -> HttpResponse:
+    model, user = model_find(request, name), person(request)
+    require(user, ModelPermission.DESCRIBE, model)
+    form = DescriptionForm(request.POST or None, initial={"description": model.description})
+    status, seen, theirs = 200, description_mark(model.description), None
+    if request.method == "POST":
+        status, seen = 422, request.POST.get("seen", "")[:64]
+        if form.is_valid():
+            try:
+                description_write(model=model, actor=user, **form.cleaned_data)
+            except (InvalidInput, Conflict, TrackerAway) as error:
+                show_error(error, form)
+                status = 422 if isinstance(error, InvalidInput) else error.status
+                if isinstance(error, DescriptionChanged):
+                    # Sending it once more is a decision with open eyes.
+                    seen, theirs = description_mark(error.now), markdown_html(error.now)
+            else:
+                return redirect("registry:model", name=model.name)
+    context = {"model": model, "form": form, "crumbs": crumbs(model), "seen": seen, "theirs": theirs}
+    return render(request, "registry/description.html", context, status=status)

@@ -26,7 +26,6 @@ from apps.registry.selectors import (
     freshness,
     moves_of,
     runs_seen,
-    version_numbers,
     versions_listed,
 )
 from apps.registry.signature import signature_stored
@@ -67,7 +66,6 @@ def model_page(request: HttpRequest, row: RegisteredModel) -> HttpResponse:
         "description": markdown_html(row.description) if row.description else "",
         "facts": _facts(row, deployments, card),
         "aliases": alias_rows(row, moves),
-        "numbers": version_numbers(row) if may_change else [],
         "may_change": may_change,
         "metrics": metrics,
         "versions": _versions(page.rows, row, runs, deployments, metrics),

@@ -10,14 +10,17 @@ Via = AliasMove.Via
 
 
 def alias_rows(model: RegisteredModel, moves: list[AliasMove]) -> list[dict[str, Any]]:
-    """Each alias with its newest move; `outside` where nobody knows who made it."""
+    """Each alias with its newest move; `outside` where nobody knows who made it, `through` where it was not here."""
     newest: dict[str, AliasMove] = {}
     for move in moves:
         newest.setdefault(move.alias, move)
     found = []
     for alias in sorted(model.aliases.all(), key=lambda each: each.alias):
         last = newest.get(alias.alias)
-        found.append({"alias": alias, "move": last, "outside": last is not None and last.via == Via.ELSEWHERE})
+        via = last.via if last else ""
+        found.append(
+            {"alias": alias, "move": last, "outside": via == Via.ELSEWHERE, "through": _through(last) if last else ""}
+        )
     return found
 
 
@@ -53,4 +56,12 @@ def _who(move: AliasMove) -> str:
 
 
 def _detail(move: AliasMove) -> str:
-    return "Outside Slipway; when it was noticed" if move.via == Via.ELSEWHERE else ""
+    through = _through(move)
+    return "Outside Slipway; when it was noticed" if move.via == Via.ELSEWHERE else through[:1].upper() + through[1:]
+
+
+def _through(move: AliasMove) -> str:
+    """ "through MLflow, from nb-churn": by a token, of an environment where it names one."""
+    if move.via != Via.MLFLOW:
+        return ""
+    return "through MLflow" + (f", from {move.environment.name}" if move.environment else "")

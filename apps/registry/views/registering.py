@@ -8,14 +8,13 @@ from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
 from apps.core.exceptions import Conflict, InvalidInput, NotAllowed
-from apps.experiments.exceptions import TrackerAway, TrackerRefused
+from apps.experiments.exceptions import TrackerAway
 from apps.experiments.models import Run
-from apps.experiments.services.indexing import run_touch
 from apps.registry import gateway, reading
 from apps.registry.forms import RegisterForm
 from apps.registry.lineage import run_url
-from apps.registry.selectors import names_of_team, runs_seen, versions_from_run
-from apps.registry.services.registering import may_register, version_register
+from apps.registry.selectors import names_of_team, versions_from_run
+from apps.registry.services.registering import may_register, run_found, version_register
 from apps.registry.views.finding import crumbs, model_find, person, show_error
 from apps.registry.views.looking import model_page
 
@@ -29,8 +28,10 @@ def register(request: HttpRequest) -> HttpResponse:
     if request.method != "POST" and "run" not in request.GET:
         # A model may be called "register".
         return model_page(request, model_find(request, "register"))
-    run = _run(request, asked.get("run", ""))
     user = person(request)
+    run = run_found(user=user, run_id=asked.get("run", ""))
+    if run is None:
+        raise Http404
     if not may_register(user, run):
         raise NotAllowed("Only somebody of the run's team registers what came out of it.")
     try:
@@ -72,23 +73,6 @@ def register(request: HttpRequest) -> HttpResponse:
         "known": versions_from_run(user, run),
     }
     return render(request, "registry/register.html", context, status=status)
-
-
-def _run(request: HttpRequest, run_id: str) -> Run:
-    """A run the person sees; one of the last seconds is read now."""
-    if not run_id.isascii() or not run_id.isalnum() or len(run_id) > 32:
-        raise Http404
-    user = person(request)
-    run = runs_seen(user, [run_id]).get(run_id)
-    if run is None:
-        try:
-            run_touch(run_id)
-        except (TrackerAway, TrackerRefused):
-            raise Http404 from None
-        run = runs_seen(user, [run_id]).get(run_id)
-    if run is None:
-        raise Http404
-    return run
 
 
 def _models(run: Run, asked: str) -> list[tuple[str, str]]:

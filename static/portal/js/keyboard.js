@@ -24,7 +24,7 @@
     return true;
   }
 
-  const rowLink = (row) => row?.querySelector(".cell-name a[href]");
+  const rowLink = (row) => row?.querySelector(".cell-name a[href]:not([aria-expanded])");
   const rowCurrent = () => document.querySelector("table[data-rows] tbody tr.is-current");
 
   function rowSelect() {

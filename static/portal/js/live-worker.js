@@ -17,10 +17,10 @@
   const RETRY_MAX_MS = 15_000;
   const KEPT_EVENTS = 1000;
 
-  /* `environments` stands for the state of every environment that the person may see. */
+  /* `environments` and `experiments` stand for the state of every one that the person may see. */
+  const allOf = (topic) => ({ environment: "environments", experiment: "experiments" })[topic.split(":")[0]];
   const hears = (topics, event) =>
-    event.kind === "reset" || topics.has(event.topic) ||
-    (event.kind === "status" && event.topic.startsWith("environment:") && topics.has("environments"));
+    event.kind === "reset" || topics.has(event.topic) || (event.kind === "status" && topics.has(allOf(event.topic)));
 
   class Hub {
     constructor() {

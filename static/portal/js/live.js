@@ -1,7 +1,9 @@
 /* Live pages. Parts say what they follow:
      data-live-topic="environment:<id>" data-live-fragment="<url>"   is fetched again and morphed in place after an event
      data-live-log data-topic data-stream …                          see live-log.js
-     data-live-topic="environments" …                               after a change of state of any environment one may see
+     data-live-topic="environments" …                               after a change of state of any environment one may see;
+                                                                     "experiments" of any experiment
+     data-live-every="10"                                            at most once in ten seconds, however much happens
      <body data-live-topics="user:<id>">                             followed by every page
    Morphing keeps focus, scroll, open details and menus, what is being typed, and never touches a log. When the stream
    cannot be had, what is visible is fetched every ten seconds instead. */
@@ -10,6 +12,7 @@
   const script = document.currentScript;
   const DEBOUNCE_MS = 150;
   const POLL_MS = 10_000;
+  const ALL_OF = { environment: "environments", experiment: "experiments" };
   const body = document.body;
   const pending = new Map();
   let port = null;
@@ -95,13 +98,16 @@
   }
 
   const timers = new WeakMap();
+  const refreshed = new WeakMap();
 
   function refreshSoon(part) {
     if (timers.has(part)) return;
+    const rest = Number(part.dataset.liveEvery || 0) * 1000 - (performance.now() - (refreshed.get(part) ?? -Infinity));
     timers.set(part, setTimeout(() => {
       timers.delete(part);
+      refreshed.set(part, performance.now());
       refresh(part);
-    }, DEBOUNCE_MS));
+    }, Math.max(DEBOUNCE_MS, rest)));
   }
 
   function refreshTopic(topic) {
@@ -130,7 +136,7 @@
     else {
       if (event.kind === "inbox") inbox(Number(event.data.count));
       refreshTopic(event.topic);
-      if (event.kind === "status" && event.topic.startsWith("environment:")) refreshTopic("environments");
+      if (event.kind === "status" && ALL_OF[event.topic.split(":")[0]]) refreshTopic(ALL_OF[event.topic.split(":")[0]]);
     }
     document.dispatchEvent(new CustomEvent(`slipway:${event.kind}`, { detail: event }));
   }

@@ -104,11 +104,12 @@
 
   const swatches = () => {
     const charts = window.SlipwayCharts;
-    if (!charts?.swatch || !charts.runStyle) return;
-    document.querySelectorAll("[data-run-swatch]").forEach((place) => {
-      if (place.childNodes.length) return;
-      const drawn = charts.swatch(charts.runStyle(place.dataset.runSwatch));
-      if (drawn) place.append(drawn);
+    if (!charts?.swatch || !charts.runStyles) return;
+    // Together, as the charts below do: two that would look alike are parted in the same way.
+    const places = [...document.querySelectorAll("[data-run-swatch]")];
+    const styles = charts.runStyles(places.map((place) => place.dataset.runSwatch));
+    places.forEach((place) => {
+      if (!place.childNodes.length) place.append(charts.swatch(styles.get(place.dataset.runSwatch)));
     });
   };
   /* The charts' script comes after this one; both are there before this event. */

@@ -61,7 +61,7 @@ def _experiment(said: dict[str, Any], teams: dict[str, Any], people: dict[str, i
         id=str(said["experiment_id"]),
         name=name,
         folder=name.rpartition("/")[0],
-        team_id=teams.get(team_of_experiment(said) or ""),
+        team_id=teams.get(team_of_experiment(said, said.get("workspace", "")) or ""),
         owner_id=people.get(tags.get("slipway.user") or tags.get("mlflow.user") or ""),
         note=tags.get(NOTE, ""),
         tags={key: value for key, value in tags.items() if key != NOTE},

@@ -10,6 +10,7 @@ from apps.core.clock import database_now
 from apps.core.queue import enqueue
 from apps.experiments.models import Experiment, Run, TrackerIndex
 from apps.experiments.permissions import IndexPermission, require
+from apps.experiments.selectors.totals import totals_change
 from apps.experiments.services.indexing.importing import TABLES
 
 WORK = "apps.experiments.tasks.index_work"
@@ -37,6 +38,7 @@ def index_rebuild(*, actor: User | None) -> TrackerIndex:
         row.import_place, row.reconcile_place, row.runs_read = {}, {}, 0
         row.save()
         audit_record(action="experiments:index:rebuild", actor=actor, target=row, before={"runs": runs})
+        totals_change()
         enqueue(WORK)
     return row
 

@@ -5,7 +5,7 @@ were archived or restored, and everything after a long time without MLflow, are 
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any
@@ -71,7 +71,7 @@ def reconcile_go_on(hold: Hold, *, seconds: float) -> None:
 def _again_step(state: ReconcileState) -> None:
     pk = state.again[0]
     step = walk_step(experiment_ids=[pk], place=Place.of(state.again_walk or {}))
-    _page_write(step, [pk])
+    _page_write(step)
     state.again_walk = step.next.data if step.next else None
     if step.next is None:
         state.again = state.again[1:]
@@ -84,7 +84,7 @@ def _walk_step(hold: Hold, state: ReconcileState) -> None:
     began = time.monotonic()
     step = walk_step(experiment_ids=ids, place=Place.of(state.walk))
     took = time.monotonic() - began
-    _page_write(step, ids)
+    _page_write(step)
     state.rest_until = time.time() + min(MOST_REST, max(LEAST_REST, took * REST))
     state.walk = step.next.data if step.next else None
     if step.next is None:
@@ -94,19 +94,19 @@ def _walk_step(hold: Hold, state: ReconcileState) -> None:
         hold.keep(reconcile_place=state.data)
 
 
-def _page_write(step: Step, experiment_ids: Sequence[str]) -> None:
+def _page_write(step: Step) -> None:
     written_tell(index_runs(step.runs))
     seen = {run["info"]["run_id"] for run in step.runs}
-    runs_confirm(_unseen(step, seen, experiment_ids))
+    runs_confirm(_unseen(step, seen))
 
 
-def _unseen(step: Step, seen: set[str], experiment_ids: Sequence[str]) -> list[str]:
+def _unseen(step: Step, seen: set[str]) -> list[str]:
     """Runs of the index that lie within the page by their start, and are not on it."""
-    rows = Run.objects.filter(experiment__in=experiment_ids)
+    rows = Run.objects.filter(experiment__in=step.experiment_ids)
     if (latest := moment(step.latest)) is not None:
         rows = rows.filter(Q(started_at__lte=latest) | Q(started_at=None))
     earliest: datetime | None = moment(step.earliest)
-    if step.next is not None:
+    if not step.ends:
         # Those of the very last moment may be on the next page.
         rows = rows.filter(started_at__gt=earliest) if earliest else rows.none()
     return [run_id for run_id in rows.values_list("run_id", flat=True).iterator(2000) if run_id not in seen]

@@ -14,6 +14,7 @@ from apps.core.clock import database_now
 from apps.experiments import hints
 from apps.experiments.gateway.experiments import experiment_if_there, experiments_all
 from apps.experiments.gateway.runs import RunJson, runs_by_id, runs_search
+from apps.experiments.gateway.workspaces import experiments_by_workspace
 from apps.experiments.mlflow_rules import Kind
 from apps.experiments.models import Experiment, Run
 from apps.experiments.services.indexing.experiments import experiments_write
@@ -92,11 +93,16 @@ def _experiments_read(state: ReconcileState, *, since: datetime, wide: bool, hin
 
 def _since_read(this: Round, moment: str) -> None:
     """Runs whose start or end lies after the last round; where they are very many, the reconcile makes haste."""
+    for experiment_ids in experiments_by_workspace(this.experiment_ids).values():
+        _since_read_together(this, moment, experiment_ids)
+
+
+def _since_read_together(this: Round, moment: str, experiment_ids: Sequence[str]) -> None:
     lately = f"attributes.{moment} >= {round(this.since.timestamp() * 1000)}"
     token = ""
     for _ in range(PAGES):
         page = runs_search(
-            experiment_ids=this.experiment_ids,
+            experiment_ids=experiment_ids,
             filter=lately,
             order_by=[f"attributes.{moment} DESC"],
             max_results=PAGE,

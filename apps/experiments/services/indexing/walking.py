@@ -4,14 +4,16 @@ MLflow's page tokens are offsets, which shift as runs come. So the walk goes by 
 that started no later than the last one seen. Only where a whole page started in one millisecond, an offset is used.
 MLflow sorts whatever a filter leaves for every page, so each page also has a lower bound, twice as far back as the
 last page reached: of 100,000 runs that is the difference between 0.2 s and 0.02 s of PostgreSQL's time.
+Of several workspaces one is walked after another, in the order of their names.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 from apps.experiments.gateway import AnswerTooLarge
 from apps.experiments.gateway.runs import RunJson, runs_search
+from apps.experiments.gateway.workspaces import experiments_by_workspace
 
 PAGE = 1000
 MOST_BYTES = 24 * 1024 * 1024
@@ -22,17 +24,19 @@ LEAST_SPAN, WIDENED = 60_000, 4
 class Place:
     """`before` is a start time in milliseconds (None at the beginning), `token` an offset among runs up to it.
 
-    `span` is how far back from `before` the page may reach; None is without end.
+    `span` is how far back from `before` the page may reach; None is without end. `workspace` is "" at a server that has
+    none, and at the beginning.
     """
 
     before: int | None = None
     token: str = ""
     size: int = PAGE
     span: int | None = None
+    workspace: str = ""
 
     @classmethod
     def of(cls, data: dict[str, Any]) -> "Place":
-        return cls(**{key: data[key] for key in ("before", "token", "size", "span") if key in data})
+        return cls(**{each.name: data[each.name] for each in fields(cls) if each.name in data})
 
     @property
     def data(self) -> dict[str, Any]:
@@ -48,16 +52,33 @@ class Place:
 
 @dataclass(frozen=True)
 class Step:
-    """One page of a walk. `next` is None after the last. `latest` and `earliest` are the start times it is all of."""
+    """One page of a walk. `next` is None after the last. `latest` and `earliest` are the start times it is all of.
+
+    `experiment_ids` are those it is of, and `ends` is whether nothing older of these is left.
+    """
 
     runs: list[RunJson]
     next: Place | None
     latest: int | None
     earliest: int | None
+    experiment_ids: Sequence[str] = ()
+    ends: bool = False
 
 
 def walk_step(*, experiment_ids: Sequence[str], place: Place) -> Step:
     """Read a page; where its runs hold very much, one of fewer."""
+    by_workspace = experiments_by_workspace(experiment_ids)
+    left = sorted(workspace for workspace in by_workspace if workspace >= place.workspace)
+    if not left:
+        return Step([], None, latest=None, earliest=None, ends=True)
+    together = by_workspace[left[0]]
+    place = place if place.workspace == left[0] else Place(workspace=left[0])
+    step = _page(together, place)
+    following = step.next or (Place(workspace=left[1]) if left[1:] else None)
+    return replace(step, next=following, experiment_ids=together, ends=step.next is None)
+
+
+def _page(experiment_ids: Sequence[str], place: Place) -> Step:
     while True:
         try:
             return _step(experiment_ids, place)
@@ -80,7 +101,8 @@ def _step(experiment_ids: Sequence[str], place: Place) -> Step:
     if earliest > 0 and (place.before is None or earliest < place.before):
         reached = (place.before or _started(page.runs[0])) - earliest
         size = min(PAGE, place.size * 2)
-        following = Place(before=earliest, size=size, span=max(LEAST_SPAN, 2 * reached * size // place.size))
+        span = max(LEAST_SPAN, 2 * reached * size // place.size)
+        following = Place(before=earliest, size=size, span=span, workspace=place.workspace)
     else:
         # All in one millisecond, or without a start: on by offset, with pages of the same size as before.
         following = replace(place, token=page.next_token)
@@ -91,7 +113,8 @@ def _further_back(place: Place) -> Place | None:
     """After everything down to the floor; None where the page had none."""
     if place.floor is None or place.span is None:
         return None
-    return Place(before=place.floor, size=min(PAGE, place.size * 2), span=place.span * WIDENED)
+    size, span = min(PAGE, place.size * 2), place.span * WIDENED
+    return Place(before=place.floor, size=size, span=span, workspace=place.workspace)
 
 
 def _filter(place: Place) -> str:

@@ -16,6 +16,7 @@ from django.db.backends.utils import CursorWrapper
 from apps.accounts.models import User
 from apps.environments.models import Environment
 from apps.experiments.models import VALUE_LENGTH, Experiment, Run
+from apps.experiments.selectors.totals import totals_change
 from apps.experiments.services.indexing.experiments import experiments_require
 from apps.experiments.services.indexing.families import families_mend
 from apps.experiments.services.indexing.reading import RunRead, number_of, run_read
@@ -58,6 +59,7 @@ class _Known:
     id: int
     fingerprint: str
     experiment_id: str
+    archived: bool
 
 
 def _batch_write(reads: list[RunRead]) -> Written:
@@ -80,6 +82,8 @@ def _batch_write(reads: list[RunRead]) -> Written:
         # A run's experiment is repeated in its rows; MLflow never moves a run.
         _children_mend(cursor, [read for read in changed if read.run_id not in fresh], ids)
         families_mend(cursor, changed)
+        if new or any(one.archived != read.archived for read in changed if (one := known.get(read.run_id))):
+            totals_change()
     for read in changed:
         written.runs.setdefault(read.experiment_id, set()).add(read.run_id)
         if (environment := environments.get(read.run_id)) is not None:
@@ -90,7 +94,7 @@ def _batch_write(reads: list[RunRead]) -> Written:
 
 def _known(cursor: CursorWrapper, run_ids: list[str]) -> dict[str, _Known]:
     cursor.execute(
-        "SELECT run_id, id, fingerprint, experiment_id FROM experiments_run WHERE run_id = ANY(%s)"
+        "SELECT run_id, id, fingerprint, experiment_id, archived FROM experiments_run WHERE run_id = ANY(%s)"
         " ORDER BY run_id FOR UPDATE",
         [run_ids],
     )
@@ -251,4 +255,5 @@ def runs_drop(run_ids: Iterable[str]) -> set[str]:
         rows = Run.objects.filter(run_id__in=list(run_ids))
         experiments = set(rows.values_list("experiment_id", flat=True))
         rows.delete()
+        totals_change()
     return experiments

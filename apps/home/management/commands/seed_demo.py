@@ -8,7 +8,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.core import health
-from apps.home.seeding import modules_seed, people_seed, runtimes_seed
+from apps.core.exceptions import UserError
+from apps.home.seeding import champions_seed, modules_seed, people_seed, runtimes_seed
 
 TRAINING_SECONDS = 900
 
@@ -34,6 +35,7 @@ class Command(BaseCommand):
         if not options["without_experiments"]:
             self._wait(options["wait_mlflow"])
             self._train()
+            self._promote()
         self.stdout.write(f"Sign in at {settings.PORTAL_URL} as dana; the password is in {password_file}.")
 
     def _wait(self, seconds: int) -> None:
@@ -75,3 +77,10 @@ class Command(BaseCommand):
             raise CommandError(f"The training ended with {error.returncode}. Run this again; it continues.") from None
         except subprocess.TimeoutExpired:
             raise CommandError("The training takes too long. Run this again; it continues.") from None
+
+    def _promote(self) -> None:
+        try:
+            for name in champions_seed():
+                self.stdout.write(f"{name} has its champion.")
+        except UserError as error:  # Somebody was faster, or MLflow has gone: there is a demo without.
+            self.stdout.write(f"The demo's models have no alias yet: {error}")

@@ -1,12 +1,19 @@
 /* A run keeps its colour and dash everywhere. `runStyle(run_id)` gives one of eight series, derived from the id:
      {slot: 1…8 (0 is "Other"), dash: [8, 4], className: "chart-slot-3"}
    `runStyles(ids)` gives those of the runs of one chart: the first eight are told apart, what follows is "Other", in grey.
+   `pickedStyle(run_id, style)` is that style, but for a run of "Other" that somebody picked one of twelve further ones; the
+   thirteenth has the colour of the first with another dash, so that all twenty that can be picked are told apart.
    Two of the eight that would look alike are parted, and the browser remembers which one moved, so that it stays so on the
    next page. Colours themselves are CSS variables (charts.css): `token("--chart-3")` reads one as the theme has it now. */
 (() => {
   "use strict";
   const SERIES = 8;
-  const DASHES = [[], [], [8, 4], [2, 3], [9, 3, 2, 3], [14, 4], [5, 2], [12, 3, 2, 3, 2, 3], [4, 5]];
+  const FURTHER = 12;
+  const TURN = 5;
+  const DASHES = [
+    [], [], [8, 4], [2, 3], [9, 3, 2, 3], [14, 4], [5, 2], [12, 3, 2, 3, 2, 3], [4, 5],
+    [16, 3, 4, 3], [3, 2, 3, 6], [10, 2], [6, 3, 6, 9], [2, 6], [18, 6], [7, 2, 2, 2], [12, 6, 4, 6], [4, 2, 4, 2, 12, 2], [1, 3, 6, 3], [8, 8], [20, 3, 2, 3],
+  ];
   const MEMORY = "slipway:run-colours";
   const REMEMBERED = 400;
   const listeners = new Set();
@@ -75,6 +82,24 @@
     return new Map(named.map((id) => [id, slots.has(id) ? style(slots.get(id)) : OTHER]));
   }
 
+  /* Which of the further styles a picked run has: its own by its id, or the next that is free, for as long as it is picked. */
+  const further = new Map();
+
+  function pickedStyle(id, one) {
+    const { picked } = window.SlipwayCharts.selection;
+    if (one.slot || !picked.has(id)) return one;
+    [...further.keys()].filter((other) => !picked.has(other)).forEach((other) => further.delete(other));
+    if (!further.has(id)) {
+      const taken = new Set(further.values());
+      const begin = hash(id) % FURTHER;
+      const places = Array.from({ length: 2 * FURTHER }, (_, step) => ((begin + step) % FURTHER) + (step < FURTHER ? 0 : FURTHER));
+      further.set(id, places.find((place) => !taken.has(place)));
+    }
+    const place = further.get(id);
+    const dash = place < FURTHER ? place : (place + TURN) % FURTHER;
+    return { ...style(SERIES + 1 + (place % FURTHER)), dash: DASHES[SERIES + 1 + dash] };
+  }
+
   /* A custom property is kept as it was written, light-dark() and all: only a colour that is used is worked out. */
   function token(name) {
     if (!probe) {
@@ -86,8 +111,7 @@
     return getComputedStyle(probe).color;
   }
 
-  /* A run of "Other" that somebody picked stands out in the colour of text. */
-  const colourOf = (one, picked = false) => token(one.slot ? `--chart-${one.slot}` : picked ? "--sl-text" : "--chart-other");
+  const colourOf = (one) => token(one.slot ? `--chart-${one.slot}` : "--chart-other");
 
   /* A colour as `token` reads it, with another opacity. */
   function faded(colour, alpha) {
@@ -120,6 +144,6 @@
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", themeChanged);
 
   window.SlipwayCharts = Object.assign(window.SlipwayCharts || {}, {
-    SERIES, runStyle, runStyles, token, colourOf, faded, swatch, onTheme,
+    SERIES, runStyle, runStyles, pickedStyle, token, colourOf, faded, swatch, onTheme,
   });
 })();

@@ -1,4 +1,4 @@
-/* One metric's curves, drawn by uPlot: `curvePlot(host, {runs, styles, curves, unit, axis, smoothing, log, …})`.
+/* One metric's curves, drawn by uPlot: `curvePlot({host, runs, styleOf, curves, unit, axis, smoothing, log, …})`.
    The arrow keys move from point to point and from run to run, Enter picks the run, Escape ends a zoom. */
 (() => {
   "use strict";
@@ -75,19 +75,19 @@
     ];
   }
 
-  function seriesOf(lines, styles, picked) {
+  function seriesOf(lines, styleOf, picked) {
     const series = [{}];
     const rows = [];
     lines.forEach((line) => {
-      const style = styles.get(line.run.id);
+      const style = styleOf(line.run.id);
       const quiet = picked.size > 0 && !picked.has(line.run.id);
-      const colour = charts.faded(charts.colourOf(style, picked.has(line.run.id)), quiet ? 0.35 : 1);
+      const colour = charts.faded(charts.colourOf(style), quiet ? 0.35 : 1);
       const width = picked.has(line.run.id) ? 2.5 : style.slot ? 1.5 : 1.25;
       if (line.smooth) {
         series.push({ stroke: charts.faded(colour, quiet ? 0.1 : 0.25), width: 1, points: { show: false }, run: line.run });
         rows.push(line.ys);
       }
-      series.push({ stroke: colour, front: charts.colourOf(style, true), width, dash: lines.length > 1 ? style.dash : [], run: line.run, main: line, points: { size: 5, fill: colour } });
+      series.push({ stroke: colour, front: charts.colourOf(style), width, dash: lines.length > 1 ? style.dash : [], run: line.run, main: line, points: { size: 5, fill: colour } });
       rows.push(line.smooth || line.ys);
     });
     return { series, rows };
@@ -119,13 +119,13 @@
     };
   }
 
-  /* view: {host, runs, styles, curves, unit, axis, smoothing, log, sync, onRead(run, line, index), onDrawn} */
+  /* view: {host, runs, styleOf(run_id), curves, unit, axis, smoothing, log, sync, onRead(run, line, index), onDrawn} */
   function curvePlot(view) {
     const picked = charts.selection.picked;
-    const importance = (run) => (picked.has(run.id) ? 2 : view.styles.get(run.id).slot ? 1 : 0);
+    const importance = (run) => (picked.has(run.id) ? 2 : view.styleOf(run.id).slot ? 1 : 0);
     const runs = [...view.runs].sort((a, b) => importance(a) - importance(b));
     const ready = prepared(runs, view.curves, view);
-    const { series, rows } = seriesOf(ready.lines, view.styles, picked);
+    const { series, rows } = seriesOf(ready.lines, view.styleOf, picked);
     const xs = ready.lines.flatMap((line) => (line.smooth ? [line.xs, line.xs] : [line.xs]));
     const data = statistics.align(xs.map((one, index) => ({ xs: one, ys: rows[index] })));
     const box = view.host.getBoundingClientRect();

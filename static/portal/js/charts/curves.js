@@ -105,6 +105,10 @@
       this.find("note").textContent = left + gone;
     }
 
+    style(id) {
+      return charts.pickedStyle(id, this.styles.get(id));
+    }
+
     legend() {
       const place = this.find("legend");
       const focused = place.contains(document.activeElement) ? document.activeElement.dataset.run : null;
@@ -114,8 +118,8 @@
         make("button", {
           class: "chart-run", type: "button", "data-run": run.id, "aria-pressed": String(selection.picked.has(run.id)),
           title: run.name, onclick: () => selection.toggle(run.id),
-        }, charts.swatch(this.styles.get(run.id)), make("span", {}, run.name), run.running ? make("span", { class: "chart-other" }, "running") : null))));
-      if (this.runs.length > charts.SERIES) place.append(make("li", { class: "chart-run chart-other" }, `Other: the last ${this.runs.length - charts.SERIES}, in grey`));
+        }, charts.swatch(this.style(run.id)), make("span", {}, run.name), run.running ? make("span", { class: "chart-other" }, "running") : null))));
+      if (this.runs.length > charts.SERIES) place.append(make("li", { class: "chart-run chart-other" }, `Other: the last ${this.runs.length - charts.SERIES}, in grey until picked`));
       if (focused) place.querySelector(`[data-run="${CSS.escape(focused)}"]`)?.focus();
     }
 
@@ -206,9 +210,18 @@
         this.note.textContent = "";
         return;
       }
+      const [alone] = runs;
+      if (runs.length === 1 && this.curves[alone.id].values.length === 1) {
+        const { values, steps } = this.curves[alone.id];
+        this.tools.slice(0, 2).forEach((tool) => { tool.disabled = true; });
+        charts.message(this.box, charts.quantity(values[0], this.unit), `Logged once, at step ${figure(steps[0])}. What is logged at every step draws a curve.`);
+        this.box.dataset.drawn = "1";
+        this.note.textContent = "";
+        return;
+      }
       this.box.replaceChildren();
       this.drawn = charts.curvePlot({
-        host: this.box, runs, styles: this.section.styles, curves: this.curves, unit: this.unit, sync: `curves-${this.section.number}`,
+        host: this.box, runs, styleOf: (id) => this.section.style(id), curves: this.curves, unit: this.unit, sync: `curves-${this.section.number}`,
         ...this.section.view, onRead: (line, index, said) => this.read(line, index, said), onDrawn,
       });
       this.box.dataset.drawn = String(this.count());
@@ -229,7 +242,7 @@
       const smoothed = line.smooth && Number.isFinite(line.smooth[index]) ? `smoothed ${figure(line.smooth[index])}` : "";
       const when = charts.moment((curve.from + curve.times[place]) / 1000);
       const words = [`step ${figure(curve.steps[place])}`, smoothed, when].filter(Boolean).join(" · ");
-      this.readout.replaceChildren(charts.swatch(this.section.styles.get(run.id)), make("a", { href: run.url }, run.name),
+      this.readout.replaceChildren(charts.swatch(this.section.style(run.id)), make("a", { href: run.url }, run.name),
         make("strong", { class: "num", title: String(curve.values[place]) }, value), make("span", { class: "chart-hint num" }, words));
       if (said) window.Slipway.announce(`${run.name}: ${value}, ${words}`);
     }
@@ -268,7 +281,7 @@
         columns: together
           ? [{ label, cell: (row) => say(xs[row]) }, ...lines.map((line, index) => ({ label: line.run.name, number: true, cell: (row) => columns[index][row] ?? "" }))]
           : [
-            { label: "Run", cell: (row) => charts.runCell(row.line.run, this.section.styles.get(row.line.run.id)) },
+            { label: "Run", cell: (row) => charts.runCell(row.line.run, this.section.style(row.line.run.id)) },
             { label, cell: (row) => say(row.x) }, { label: this.metric, number: true, cell: (row) => row.value },
           ],
       });
@@ -291,7 +304,7 @@
     }
 
     png() {
-      const legend = this.section.shownRuns(this.curves).map((run) => ({ name: run.name, style: this.section.styles.get(run.id) }));
+      const legend = this.section.shownRuns(this.curves).map((run) => ({ name: run.name, style: this.section.style(run.id) }));
       charts.pngDownload(this.metric, this.box.querySelector("canvas"), legend);
     }
 

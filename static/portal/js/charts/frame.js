@@ -42,9 +42,13 @@
   const axisName = (column) => (column.unit ? `${column.label} (${column.unit})` : column.label);
   const plural = (count, one, many = `${one}s`) => `${figure(count)} ${count === 1 ? one : many}`;
 
-  /* Tables: a page of rows at a time. `columns`: {label, number, cell(row) → text or Node}; `rows` an array. */
+  /* Tables: a page of rows at a time. `columns`: {label, number, cell(row) → text or Node}; `rows` an array. A row that is a run
+     has a box that picks it. A table that is shown again keeps its page, its scroll and its focus. */
   function tableShow(host, { caption, columns, rows }) {
     let from = 0;
+    const { activeElement } = document;
+    const focused = host.contains(activeElement) ? activeElement.dataset.pick : null;
+    const scrolled = host.querySelector(".list")?.scrollTop ?? 0;
     const head = make("tr", {}, ...columns.map((column, index) => make("th", {
       scope: "col", class: column.number ? "cell-num" : index ? "" : "cell-name",
     }, column.label)));
@@ -54,6 +58,16 @@
     const [back, on] = [step("Previous", -ROWS), step("Next", ROWS)];
     const paging = make("div", { class: "paging" }, place, make("span", { class: "paging-links" }, back, on));
 
+    function pickBox(row) {
+      const box = make("input", { class: "form-check-input chart-pick", type: "checkbox", autocomplete: "off", "aria-label": `Pick ${row.name}`, "data-pick": row.id });
+      box.checked = charts.selection.picked.has(row.id);
+      box.addEventListener("change", () => {
+        charts.selection.toggle(row.id, box.checked);
+        box.checked = charts.selection.picked.has(row.id);
+      });
+      return box;
+    }
+
     function go(first) {
       from = Math.max(0, Math.min(first, Math.floor(Math.max(0, rows.length - 1) / ROWS) * ROWS));
       body.replaceChildren(...rows.slice(from, from + ROWS).map(rowMake));
@@ -61,6 +75,7 @@
       back.disabled = from === 0;
       on.disabled = from + ROWS >= rows.length;
       paging.hidden = rows.length > 0 && rows.length <= ROWS;
+      host.dataset.from = from;
     }
 
     function rowMake(row) {
@@ -68,7 +83,8 @@
         const shown = column.cell(row);
         const full = typeof shown === "number" ? String(shown) : null;
         const content = typeof shown === "number" ? figure(shown) : shown ?? "–";
-        return make(index ? "td" : "th", { class: column.number ? "cell-num num" : index ? "" : "cell-name", scope: index ? null : "row", title: full }, content);
+        const box = row.id && !index ? pickBox(row) : null;
+        return make(index ? "td" : "th", { class: column.number ? "cell-num num" : index ? "" : "cell-name", scope: index ? null : "row", title: full }, box, content);
       }));
     }
 
@@ -77,7 +93,9 @@
         make("table", { class: "list-table is-plain" }, make("caption", {}, caption), make("thead", {}, head), body)),
       paging,
     );
-    go(0);
+    go(Number(host.dataset.from) || 0);
+    host.querySelector(".list").scrollTop = scrolled;
+    if (focused) host.querySelector(`[data-pick="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
   }
 
   /* A run in a table: its line, its name as a link. */

@@ -1,5 +1,5 @@
-/* Parallel coordinates: a line for each run across the axes that were chosen. Dragging along an axis narrows the runs of
-   every chart of the page. */
+/* Parallel coordinates: a line for each run across the axes that were chosen. Dragging along an axis, or the fields under
+   "Narrow", leave fewer runs in every chart of the page. */
 (() => {
   "use strict";
   const charts = window.SlipwayCharts;
@@ -21,7 +21,10 @@
         return make("label", {}, box, charts.axisName(column));
       });
       const menu = make("div", { class: "menu chart-menu", id: "chart-parallel-axes", popover: "auto", role: "group", "aria-label": "Axes" }, ...boxes);
-      this.form.append(make("button", { class: "btn btn-sm", type: "button", popovertarget: menu.id }, "Choose axes"), menu);
+      this.ranges = make("div", { class: "menu chart-menu chart-ranges", id: "chart-parallel-ranges", popover: "auto", role: "group", "aria-label": "Narrow the runs" });
+      this.ranges.addEventListener("change", () => this.rangesApply());
+      const button = (target, text) => make("button", { class: "btn btn-sm", type: "button", popovertarget: target.id }, text);
+      this.form.append(button(menu, "Choose axes"), menu, button(this.ranges, "Narrow"), this.ranges);
       window.Slipway.enhance(this.form);
       this.options("tint", "Colour", [["run", "By run"], ["value", "By the last axis"]], pageRuns.page.columns.length && pageRuns.page.runs > 20 ? "value" : "run");
     }
@@ -65,7 +68,7 @@
         const kind = words ? { type: "category", data: [...new Set(values.filter((value) => value !== null).map(String))].sort() } : { type: log ? "log" : "value", scale: true, min: "dataMin", max: "dataMax" };
         const name = `${charts.axisName(column)}${log ? ", log" : ""}`;
         return {
-          dim, name, ...kind, nameLocation: "start", nameGap: this.narrow ? 8 : 14, nameTruncate: { maxWidth: this.narrow ? 110 : 150 }, nameTextStyle: { color: charts.token("--sl-text"), fontSize: 12 },
+          id: key, dim, name, ...kind, nameLocation: "start", nameGap: this.narrow ? 8 : 14, nameTruncate: { maxWidth: this.narrow ? 110 : 150 }, nameTextStyle: { color: charts.token("--sl-text"), fontSize: 12 },
           axisLine: { lineStyle: { color: charts.token("--sl-border-strong") } }, axisTick: { lineStyle: { color: charts.token("--sl-border-strong") } }, splitNumber: 4,
           axisLabel: { color: charts.token("--sl-text"), textBorderColor: charts.token("--sl-surface"), textBorderWidth: 3, hideOverlap: true, ...(words ? { width: 90, overflow: "truncate" } : { formatter: (value) => charts.figure(value) }) },
           areaSelectStyle: { color: charts.token("--sl-accent"), borderColor: charts.token("--sl-accent"), opacity: 0.25, width: 18 },
@@ -78,6 +81,7 @@
       if (this.chosen.length < 2) return { empty: ["Choose at least two axes", "Parameters that differ between the runs, and the metric they should explain."] };
       const axes = this.axes();
       this.drawn = this.runs();
+      this.rangesShow(axes);
       const last = this.chosen[this.chosen.length - 1];
       const tint = this.tint(last);
       const value = (run, key, axis) => {
@@ -100,7 +104,7 @@
       const style = pageRuns.style(run.id);
       const quiet = selection.picked.size > 0 && !picked;
       const dash = style.dash.length ? style.dash : "solid";
-      const colour = tint && !picked ? tint(run) : charts.colourOf(style, picked);
+      const colour = tint && !picked ? tint(run) : charts.colourOf(style);
       return { color: colour, type: tint && !picked ? "solid" : dash, width: picked ? 3.5 : 1.5, opacity: quiet ? 0.25 : this.drawn.length > 200 ? 0.45 : 0.85 };
     }
 
@@ -121,15 +125,73 @@
         const series = this.chart.getModel().getSeriesByIndex(0);
         const active = series.getRawIndicesByActiveState("active");
         const inactive = series.getRawIndicesByActiveState("inactive");
+        this.rangesRead();
         this.brushed = true;
         selection.narrow(inactive.length ? new Set(active.map((index) => this.drawn[index].id)) : null);
         this.brushed = false;
       });
     }
 
+    /* The fields that do what a brush does: from and to of each axis, or one of its words. */
+    rangesShow(axes) {
+      const shown = axes.map((axis) => `${axis.id} ${axis.words ? axis.data.join() : ""}`).join("; ");
+      if (shown === this.rangesOf) return;
+      this.rangesOf = shown;
+      this.ranges.replaceChildren(...axes.map((axis) => {
+        const name = charts.axisName(pageRuns.columns.get(axis.id));
+        if (axis.words) {
+          const any = make("option", { value: "" }, "Any");
+          return make("label", { "data-axis": axis.id }, make("span", {}, name),
+            make("select", { class: "form-select", autocomplete: "off" }, any, ...axis.data.map((word, index) => make("option", { value: index }, word))));
+        }
+        const field = (end) => make("input", { class: "form-control", type: "number", step: "any", autocomplete: "off", placeholder: end, "aria-label": `${name} ${end}` });
+        return make("div", { role: "group", "data-axis": axis.id, "aria-label": name }, make("span", {}, name), field("from"), field("to"));
+      }));
+    }
+
+    rangesApply() {
+      const before = this.intervals();
+      this.applying = true;
+      [...this.ranges.children].forEach((row) => {
+        const { axis } = row.dataset;
+        const [from, to] = [...row.querySelectorAll("input")].map((field) => field.value);
+        const word = row.querySelector("select")?.value;
+        const values = this.drawn.map((run) => pageRuns.value(axis, run.id)).filter(Number.isFinite);
+        let intervals = [];
+        if (word) intervals = [[Number(word) - 0.3, Number(word) + 0.3]];
+        else if (from || to) {
+          const [low, high] = [from ? Number(from) : Math.min(...values), to ? Number(to) : Math.max(...values)];
+          intervals = [[low, Math.max(low, high)]];
+        }
+        if (JSON.stringify(intervals) === JSON.stringify(before.get(axis))) return;
+        this.chart.dispatchAction({ type: "axisAreaSelect", parallelAxisId: axis, intervals });
+      });
+      this.applying = false;
+      const left = selection.narrowed ? selection.narrowed.size : this.drawn.length;
+      window.Slipway.announce(`${charts.figure(left)} of ${charts.plural(this.drawn.length, "run")} left`);
+    }
+
+    intervals() {
+      return new Map(this.chart.getModel().queryComponents({ mainType: "parallelAxis" }).map((axis) => [axis.id, axis.activeIntervals]));
+    }
+
+    /* What was brushed stands in the fields too. */
+    rangesRead() {
+      if (this.applying) return;
+      const axes = this.intervals();
+      [...this.ranges.children].forEach((row) => {
+        const [first] = axes.get(row.dataset.axis) ?? [];
+        const field = row.querySelector("select");
+        if (field) field.value = first && Math.ceil(first[0]) === Math.floor(first[1]) ? String(Math.ceil(first[0])) : "";
+        row.querySelectorAll("input").forEach((input, index) => { input.value = first ? Number(first[index].toPrecision(4)) : ""; });
+      });
+    }
+
     /* While one brushes, nothing is drawn anew under the pointer. */
     redraw(whole = false) {
-      if (!this.brushed) super.redraw(whole || selection.narrowed === null);
+      if (this.brushed) return;
+      super.redraw(whole || selection.narrowed === null);
+      if (selection.narrowed === null) this.ranges.querySelectorAll("input, select").forEach((field) => { field.value = ""; });
     }
 
     items() {

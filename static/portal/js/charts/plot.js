@@ -11,7 +11,13 @@
   const charts = window.SlipwayCharts;
   const { make, selection } = charts;
   const [PLUS, DOWN] = ["path://M-5,-2H-2V-5H2V-2H5V2H2V5H-2V2H-5Z", "path://M-5,-4H5L0,5Z"];
+  const [CROSS, LEFT, RIGHT, STAR] = [
+    "path://M-5,-3L-3,-5L0,-2L3,-5L5,-3L2,0L5,3L3,5L0,2L-3,5L-5,3L-2,0Z", "path://M4,-5V5L-5,0Z", "path://M-4,-5V5L5,0Z",
+    "path://M0,-5L1.2,-1.6H4.8L1.9,.6L3,4L0,1.9L-3,4L-1.9,.6L-4.8,-1.6H-1.2Z",
+  ];
   const SYMBOLS = ["circle", "circle", "rect", "triangle", "diamond", "roundRect", PLUS, DOWN, "emptyCircle"];
+  /* Of picked runs beyond the eight series. */
+  const FURTHER = ["emptyRect", "emptyTriangle", "emptyDiamond", CROSS, LEFT, RIGHT, STAR, "pin", "arrow", "emptyRoundRect", "circle", "rect"];
 
   const MANY = 300;
 
@@ -198,8 +204,8 @@
       const picked = selection.picked.has(run.id);
       const dim = selection.picked.size > 0 && !picked;
       return {
-        symbol: SYMBOLS[style.slot], symbolSize: picked ? size + 5 : size,
-        itemStyle: { color: charts.colourOf(style, picked), opacity: dim ? 0.4 : style.slot || picked || size > 6 ? 0.9 : 0.55, borderColor: charts.token(picked ? "--sl-text" : "--sl-surface"), borderWidth: picked ? 2 : 0.5 },
+        symbol: [...SYMBOLS, ...FURTHER][style.slot], symbolSize: picked ? size + 5 : size,
+        itemStyle: { color: charts.colourOf(style), opacity: dim ? 0.4 : style.slot || picked || size > 6 ? 0.9 : 0.55, borderColor: charts.token(picked ? "--sl-text" : "--sl-surface"), borderWidth: picked ? 2 : 0.5 },
       };
     }
 

@@ -57,7 +57,7 @@
   }
 
   const value = (key, id) => values.get(key)?.get(id) ?? null;
-  const style = (id) => styles.get(id) || charts.runStyle(id);
+  const style = (id) => charts.pickedStyle(id, styles.get(id) || charts.runStyle(id));
 
   /* Columns that can be an axis: numbers in at least one run. */
   const numeric = (...kinds) => page.columns.filter((column) => column.numbers > 0 && (!kinds.length || kinds.includes(column.kind)));
