@@ -37,7 +37,7 @@ def test_the_list_shows_what_the_team_has(cast: Cast, scores: RegisteredModel) -
     assert "churn.scores" in text
     assert "champion" in text
     assert '2<span class="only-small"> versions' in text
-    assert text.count("1 model<") == 1
+    assert text.count('"num">1 model<') == 1
 
 
 @pytest.mark.parametrize("words", ["scores", "champion", "leaves", "slipway.team churn"])
