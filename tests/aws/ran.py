@@ -18,7 +18,6 @@ REQUIRED = (
     "tests/aws/test_sagemaker.py::test_without_the_platforms_settings_nothing_is_made",
     "tests/aws/test_emr.py::test_a_cluster_is_launched_as_asked_and_planned_again_without_changes",
     "tests/aws/test_emr.py::test_without_the_platforms_settings_nothing_is_made",
-    "tests/e2e/test_sagemaker.py::test_a_sagemaker_notebook_from_the_page",
 )
 
 

@@ -151,9 +151,11 @@ def table_make(scene: Scene) -> Table:
         for method in route.methods:
             body = BODIES.get(route.template, {})
             columns = columns_of(route.template)
-            row = {column: visitors.ask_as(column, method, route, body) for column in columns}
-            if any(row[name].outcome != "405" for name in PERSONS if name in row):
-                table[route.template, method] = row
+            told = {name: visitors.ask_as(name, method, route, body) for name in PERSONS if name in columns}
+            if any(answer.outcome != "405" for answer in told.values()):
+                table[route.template, method] = {
+                    name: told.get(name) or visitors.ask_as(name, method, route, body) for name in columns
+                }
     return table
 
 

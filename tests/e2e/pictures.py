@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
@@ -64,9 +65,27 @@ class Scene:
         self.wait_running(notebook, cluster)
         self.picture(dana, f"environments/{notebook}/", "environment")
         self.picture(dana, f"environments/{cluster}/", "cluster")
+        self.experiments(dana)
         self.picture(self.pages["mira"], "", "home-manager")
         self.picture(pete, "runtimes/python-3-11-scikit-learn/", "runtime")
         self.picture(pete, "modules/", "modules")
+
+    def experiments(self, page: Page) -> None:
+        """The demo's runs, filtered, as curves, and a model that came of them."""
+        self.wait(lambda: self.champion() is not None)
+        best = urlencode({"filter": "metrics.val_accuracy > 0.95 OR params.estimator = 'svc'"})
+        self.picture(page, f"experiments/runs/?{best}&ordering=-metrics.val_accuracy", "experiments")
+        page.goto(f"{self.portal.url}experiments/")
+        page.get_by_role("link", name="digit-reader").first.click()
+        page.get_by_role("link", name="Charts").first.click()
+        page.wait_for_load_state("networkidle")
+        self.picture(page, None, "charts")
+        self.picture(page, f"models/{self.champion()}/", "model")
+
+    def champion(self) -> str | None:
+        """A model of the demo whose alias is set, which is the last that the demo does."""
+        models: Any = self.portal.get("api/v1/models/", self.tokens["dana"])[1]["results"]
+        return next((model["name"] for model in models if model["aliases"]), None)
 
     def modules(self, page: Page, repository: Repository, address: str) -> None:
         """A failing draft, two versions, a rollout between them, a rule tried on the plans of all that."""

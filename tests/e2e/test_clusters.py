@@ -13,7 +13,7 @@ from tests.e2e.conftest import Portal, sign_in
 from tests.e2e.notebook import Notebook, notebook_launch, notebooks_destroy
 from tests.e2e.test_journey import run_cell
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(500)]
+pytestmark = [pytest.mark.e2e, pytest.mark.matrix, pytest.mark.timeout(500)]
 
 WORK = """
 import os, json, socket

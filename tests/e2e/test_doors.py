@@ -101,6 +101,7 @@ def get(page: Page, address: str) -> Any:
     return page.context.request.get(address, max_redirects=0)
 
 
+@pytest.mark.matrix
 def test_walk_finds_every_address(notebook: Notebook) -> None:
     found = addresses(notebook)
     assert not [name for name, paths in found.items() if not paths], "say how these are filled"
@@ -108,6 +109,7 @@ def test_walk_finds_every_address(notebook: Notebook) -> None:
     assert len(of_environment(notebook, ("api/v1/environments/", "api/v1/changes/"))) > 12
 
 
+@pytest.mark.matrix
 def test_stranger_finds_nothing(
     portal: Portal, pages: dict[str, Page], tokens: dict[str, str], notebook: Notebook
 ) -> None:
@@ -130,6 +132,7 @@ def test_stranger_finds_nothing(
     assert state(notebook) == before
 
 
+@pytest.mark.matrix
 def test_anonymous_people_are_asked_to_sign_in(portal: Portal, pages: dict[str, Page], notebook: Notebook) -> None:
     before = state(notebook)
     nobody = pages["nobody"]
@@ -147,6 +150,7 @@ def test_anonymous_people_are_asked_to_sign_in(portal: Portal, pages: dict[str, 
     assert state(notebook) == before
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("person", ["ada", "mira"])
 def test_readers_read_and_change_nothing(
     portal: Portal, pages: dict[str, Page], tokens: dict[str, str], notebook: Notebook, person: str
@@ -176,6 +180,7 @@ def test_readers_read_and_change_nothing(
     assert state(notebook) == before
 
 
+@pytest.mark.matrix
 def test_get_changes_nothing_on_any_address(portal: Portal, pages: dict[str, Page], notebook: Notebook) -> None:
     """By the one person who may do everything with it, on every address of the portal, sign-out included."""
     before = state(notebook)

@@ -166,6 +166,7 @@ def test_links_fill_the_form_but_never_secrets_and_never_markup(portal: Portal, 
     assert null.status == 400
 
 
+@pytest.mark.matrix
 def test_hostile_names_are_text(portal: Portal, page: Page, token: str) -> None:
     """A name may hold nearly anything; on every page it stays a name."""
     name = f'<b>"nb" ${{jndi}} {{{{7*7}}}} 🙂</b> {int(time.time())}'[:60]
@@ -185,6 +186,7 @@ def test_hostile_names_are_text(portal: Portal, page: Page, token: str) -> None:
         notebooks_destroy(portal, token, name)
 
 
+@pytest.mark.matrix
 def test_sent_twice_makes_one(portal: Portal, page: Page, token: str) -> None:
     """Two quick clicks, and the same request again, as after "Confirm form resubmission"."""
     clicked, posted = f"twice {int(time.time())}", f"again {int(time.time())}"

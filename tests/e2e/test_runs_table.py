@@ -145,11 +145,13 @@ def test_a_column_is_dragged_to_where_it_is_dropped(table: Page) -> None:
     kept(table, moved("duration", "note", moved("status", "metrics.accuracy")))
 
 
+@pytest.mark.matrix
 def test_a_step_to_the_right_is_one(table: Page) -> None:
     drag(table, "note", "started_at", 0.7)
     kept(table, moved("note", "duration"))
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("pinned", [[], ["duration"]])
 def test_a_column_is_dragged_where_the_table_is_scrolled(
     table: Page, portal: Portal, study: str, pinned: list[str]
@@ -167,6 +169,7 @@ def test_a_column_is_dragged_where_the_table_is_scrolled(
     kept(table, moved("params.seed", "", order))
 
 
+@pytest.mark.matrix
 def test_a_pinned_column_stays_beside_the_name(table: Page, portal: Portal, study: str) -> None:
     table.get_by_role("link", name="Columns").click()
     row = table.locator(".columns-chosen li", has_text="duration")
@@ -185,6 +188,7 @@ def test_a_pinned_column_stays_beside_the_name(table: Page, portal: Portal, stud
     assert keys(table)[:2] == ["duration", "metrics.accuracy"]
 
 
+@pytest.mark.matrix
 def test_escape_takes_a_drag_back_and_a_click_still_orders(table: Page) -> None:
     box = head(table, "note").bounding_box()
     assert box
@@ -201,6 +205,7 @@ def test_escape_takes_a_drag_back_and_a_click_still_orders(table: Page) -> None:
     expect(head(table, "metrics.accuracy")).to_have_attribute("aria-sort", "descending")
 
 
+@pytest.mark.matrix
 def test_the_left_bar_stays_where_a_page_is_longer_than_the_window(table: Page) -> None:
     table.set_viewport_size({"width": 1000, "height": 260})
     table.evaluate("scrollTo(0, 10000)")
@@ -310,6 +315,7 @@ def test_selected_rows_bring_up_what_can_be_done_with_them(table: Page) -> None:
     assert legend.evaluate_all(lines) == table.locator("[data-run-swatch] svg").evaluate_all(lines)
 
 
+@pytest.mark.matrix
 def test_a_value_logged_once_is_said_not_drawn(table: Page) -> None:
     table.locator(".runs-table tbody").get_by_role("link", name="run-1").first.click()
     table.get_by_role("link", name="Metrics", exact=True).click()

@@ -16,7 +16,7 @@ from tests.e2e.conftest import Portal, sign_in
 
 SLUG = "aws-sagemaker-notebook"
 NAME = "AWS"
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600), pytest.mark.aws_provider]
+pytestmark = [pytest.mark.e2e, pytest.mark.matrix, pytest.mark.timeout(600), pytest.mark.aws_provider]
 SLOW = 180_000
 CONSOLE = "https://us-east-1.console.aws.amazon.com/"
 

@@ -96,6 +96,7 @@ def kept(folder: Path) -> Iterator[Kept]:
         portal.close()
 
 
+@pytest.mark.matrix
 def test_keys_change_under_a_running_portal_and_environments_of_before_go_on(kept: Kept) -> None:
     """No process is restarted: web, worker and agent take up the new key and lose the old."""
     keys = kept.portal.data / "keys" / "encryption"

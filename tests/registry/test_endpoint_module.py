@@ -15,7 +15,7 @@ from tests.registry.world import Registry
 
 __all__ = ["machine", "mlflow", "terraform_environment"]
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.matrix, pytest.mark.slow, pytest.mark.timeout(400)]
 
 
 class Endpoint(Applied):
@@ -106,12 +106,10 @@ def test_it_offers_nothing_but_its_own_pages(endpoint: Endpoint) -> None:
     assert b"churn.served, version 1" in page
 
 
-@pytest.mark.matrix
 def test_a_second_apply_changes_nothing(endpoint: Endpoint) -> None:
     assert "No changes" in endpoint.plan()
 
 
-@pytest.mark.matrix
 def test_it_starts_again_from_what_was_fetched_while_mlflow_is_away(endpoint: Endpoint) -> None:
     there = endpoint.tracking_uri
     endpoint.apply(running=False)
@@ -124,7 +122,6 @@ def test_it_starts_again_from_what_was_fetched_while_mlflow_is_away(endpoint: En
         endpoint.apply()
 
 
-@pytest.mark.matrix
 def test_another_version_is_an_update(endpoint: Endpoint) -> None:
     endpoint.apply(model_version=2)
     assert json.loads(endpoint.ask("/slipway/health")[1])["version"] == 2
@@ -132,7 +129,6 @@ def test_another_version_is_an_update(endpoint: Endpoint) -> None:
     endpoint.apply(model_version=1)
 
 
-@pytest.mark.matrix
 def test_a_model_of_another_team_is_not_served(
     endpoint: Endpoint, registered: Registry, logged_models: dict[str, Any]
 ) -> None:
