@@ -146,12 +146,15 @@ class LiveHub:
         """Deliver what is new, in order.
 
         A missing id is either a transaction that has yet to commit or one that rolled back. It is waited for until
-        every transaction that was open when the gap was seen has ended; then it can never come.
+        every transaction that was open when the gap was seen has ended, or nobody is writing events: who took an id
+        holds the table's lock until the end. Then it can never come, however long others in the cluster go on.
         """
-        await cursor.execute(
-            "SELECT pg_snapshot_xmin(s)::text::bigint, pg_snapshot_xmax(s)::text::bigint FROM pg_current_snapshot() s"
-        )
+        await cursor.execute(SNAPSHOT)
         oldest_open, next_open = await cursor.fetchone()  # type: ignore[misc]
+        if self._gap:
+            await cursor.execute(NOBODY_WRITES)
+            (nobody_writes,) = await cursor.fetchone()  # type: ignore[misc]
+            oldest_open = next_open if nobody_writes else oldest_open
         await cursor.execute(SELECT_ROWS + " ORDER BY id LIMIT 1000", (self.cursor,))
         for row in await cursor.fetchall():
             missing = self.cursor + 1
@@ -175,6 +178,13 @@ class LiveHub:
                 _offer(subscription, row)
 
 
+SNAPSHOT = "SELECT pg_snapshot_xmin(s)::text::bigint, pg_snapshot_xmax(s)::text::bigint FROM pg_current_snapshot() s"
+NOBODY_WRITES = """
+    SELECT NOT EXISTS (
+        SELECT 1 FROM pg_locks
+         WHERE relation = 'core_liveevent'::regclass AND mode = 'RowExclusiveLock' AND pid <> pg_backend_pid()
+           AND database = (SELECT oid FROM pg_database WHERE datname = current_database()))
+"""
 SELECT_ROWS = "SELECT id, audience, topic, kind, data FROM core_liveevent WHERE id > %s"
 
 

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import psycopg
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import OperationalError, connection, connections
+from django.db import OperationalError, connection, connections, transaction
 
 from apps.core import events, live
 from apps.core.events import Audience, EventStream, LiveHub, Subscription
@@ -175,3 +176,45 @@ def test_the_feed_goes_on_where_it_was_when_the_database_cut_it() -> None:
 
     heard = asyncio.run(follow())
     assert heard == ids()
+
+
+def follow_beside(open_transaction: str) -> list[int]:
+    """Ids heard within three seconds of one that was rolled back and one that was not, beside an open transaction."""
+
+    def publish_behind_a_gap() -> None:
+        try:
+            with transaction.atomic():
+                publish()
+                transaction.set_rollback(True)
+            publish()
+        finally:
+            connections.close_all()
+
+    async def follow() -> list[int]:
+        async with hub_running() as hub:
+            subscription = listener()
+            await hub.subscribe(subscription, None)
+            await sync_to_async(publish)()
+            row = await asyncio.wait_for(subscription.queue.get(), 20)
+            assert row is not None
+            async with await psycopg.AsyncConnection.connect(hub.database_url) as other:
+                await other.execute(open_transaction)
+                await sync_to_async(publish_behind_a_gap)()
+                try:
+                    row = await asyncio.wait_for(subscription.queue.get(), 3)
+                except TimeoutError:
+                    return []
+                finally:
+                    await other.rollback()
+            return [row[0]] if row else []
+
+    return asyncio.run(follow())
+
+
+def test_a_long_transaction_of_somebody_else_holds_nothing_up() -> None:
+    assert follow_beside("CREATE TEMPORARY TABLE another (id int)") == ids()[1:]
+
+
+def test_an_event_that_may_still_come_is_waited_for() -> None:
+    insert = "INSERT INTO core_liveevent (audience, topic, kind, data, created_at) VALUES ('x', 'x', 'x', '{}', now())"
+    assert follow_beside(insert) == []
