@@ -71,16 +71,10 @@ class Scene:
         self.picture(pete, "modules/", "modules")
 
     def experiments(self, page: Page) -> None:
-        """The demo's runs, filtered, as curves, and a model that came of them."""
+        """The demo's runs, filtered."""
         self.wait(lambda: self.champion() is not None)
         best = urlencode({"filter": "metrics.val_accuracy > 0.95 OR params.estimator = 'svc'"})
         self.picture(page, f"experiments/runs/?{best}&ordering=-metrics.val_accuracy", "experiments")
-        page.goto(f"{self.portal.url}experiments/")
-        page.get_by_role("link", name="digit-reader").first.click()
-        page.get_by_role("link", name="Charts").first.click()
-        page.wait_for_load_state("networkidle")
-        self.picture(page, None, "charts")
-        self.picture(page, f"models/{self.champion()}/", "model")
 
     def champion(self) -> str | None:
         """A model of the demo whose alias is set, which is the last that the demo does."""
