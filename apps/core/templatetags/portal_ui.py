@@ -18,13 +18,15 @@ from django.forms import BoundField, CheckboxInput, CheckboxSelectMultiple, File
 from django.http import QueryDict
 from django.templatetags.static import static
 from django.utils import timezone
-from django.utils.html import escape, format_html, format_html_join
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 register = template.Library()
 
 TONES = frozenset({"neutral", "busy", "good", "warn", "bad"})
 UNKNOWN = "–"
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+LIVE_FORMS = frozenset({"relative", "until"})
 
 # After this many median durations the bar is 1 - e^-1.6 ≈ 80 % full; it creeps on and never reaches the end by itself.
 PROGRESS_RATE = 1.6
@@ -106,7 +108,7 @@ def clock(value: datetime, now: datetime | None = None) -> str:
     if days == -1:
         return f"Yesterday {time}"
     year = "" if local.year == today.year else f" {local.year}"
-    return f"{local.day} {local:%b}{year} {time}"
+    return f"{local.day} {MONTHS[local.month - 1]}{year} {time}"
 
 
 def relative(value: datetime, now: datetime | None = None) -> str:
@@ -139,10 +141,11 @@ def time(value: datetime | None, form: str = "relative") -> SafeString:
         return SafeString(UNKNOWN)
     if timezone.is_naive(value):
         raise ValueError("time: a naive datetime has no place on a page")
-    local = timezone.localtime(value)
-    full = f"{local.day} {local:%b %Y %H:%M:%S} {local.tzname() or ''}".strip()
-    words = relative(value) if form in {"relative", "until"} else clock(value) if form == "clock" else full
-    live = "" if form in {"full", "clock"} else f' data-live-time="{escape(form)}"'
+    local = value.astimezone(timezone.get_current_timezone())
+    day = f"{local.day} {MONTHS[local.month - 1]} {local.year}"
+    full = f"{day} {local.hour:02}:{local.minute:02}:{local.second:02} {local.tzname() or ''}".strip()
+    live = f' data-live-time="{form}"' if form in LIVE_FORMS else ""
+    words = relative(value) if live else clock(value) if form == "clock" else full
     stamp = value.astimezone(UTC).isoformat(timespec="milliseconds")[:-6]
     # Digits, names of months and zones, our own words: there are a hundred of these on a page, and nothing to escape.
     return SafeString(f'<time datetime="{stamp}Z" title="{full}"{live}>{words}</time>')

@@ -10,7 +10,7 @@ from django.db.models import Count, Max, Min, Q
 
 from apps.experiments.models import Experiment, Run, RunMetric
 from apps.experiments.selectors.ordering import Leg, Place, Scope, legs_read, place_read, place_write
-from apps.experiments.selectors.runs import HEAVY, RunQuery
+from apps.experiments.selectors.runs import RunQuery, runs_of_legs, with_experiments
 
 BATCH = 150
 MOST_BATCH = 5000
@@ -82,14 +82,14 @@ def _firsts(query: RunQuery, place: Place | None, limit: int) -> tuple[list[tupl
     while len(kept) < limit:
         rows = base.rows.exclude(family__anyof=list(seen)) if seen else base.rows
         scope = Scope(rows, base.experiment_ids, held=base.held)
-        legs, counted = legs_read(scope, query.ordering, place, batch, counted=not seen and count is None)
+        ask = not seen and count is None
+        legs, counted = legs_read(scope, query.ordering, place, batch, counted=ask, families=True)
         count = total.settled(counted) if count is None else count
         if not legs:
             break
-        family_of = dict(Run.objects.filter(pk__anyof=[leg.run for leg in legs]).values_list("pk", "family"))
-        fresh = {family_of[leg.run] for leg in legs if leg.run in family_of} - seen
-        firsts = _met_first(legs, family_of) if from_top else _first_members(query, fresh)
-        kept += [(family_of[leg.run], leg) for leg in legs if firsts.get(family_of.get(leg.run, "")) == leg.run]
+        fresh = {leg.family for leg in legs} - seen
+        firsts = _met_first(legs) if from_top else _first_members(query, fresh)
+        kept += [(leg.family, leg) for leg in legs if firsts.get(leg.family) == leg.run]
         # Backwards, a family met at a later member still has its first to come.
         seen |= {family for family, _ in kept} if reverse else fresh
         if len(legs) < batch:
@@ -99,30 +99,29 @@ def _firsts(query: RunQuery, place: Place | None, limit: int) -> tuple[list[tupl
     return kept[:limit], count
 
 
-def _met_first(legs: Iterable[Leg], family_of: dict[int, str]) -> dict[str, int]:
+def _met_first(legs: Iterable[Leg]) -> dict[str, int]:
+    """Family → the first of its runs."""
     firsts: dict[str, int] = {}
     for leg in legs:
-        if leg.run in family_of:
-            firsts.setdefault(family_of[leg.run], leg.run)
+        firsts.setdefault(leg.family, leg.run)
     return firsts
 
 
 def _first_members(query: RunQuery, families: Iterable[str]) -> dict[str, int]:
     """Family → the matching run that stands first in the order."""
     rows = query.rows().filter(family__anyof=list(families))
-    members = dict(rows.values_list("pk", "family"))
-    scope = Scope(Run.objects.filter(pk__anyof=list(members)), query.experiment_ids, held=True)
-    return _met_first(legs_read(scope, query.ordering, None, len(members) or 1)[0], members)
+    scope = Scope(rows, query.experiment_ids, held=True)
+    return _met_first(legs_read(scope, query.ordering, None, None, families=True)[0])
 
 
 def families_of(query: RunQuery, families: Sequence[str]) -> list[Family]:
     """Their topmost runs with what is below them, in the order given, in three queries."""
-    rows = Run.objects.visible_to(query.user).filter(run_id__anyof=list(families)).select_related("experiment", "user")
-    tops = {run.run_id: run for run in rows.defer(*HEAVY)}
+    rows = Run.objects.visible_to(query.user).filter(run_id__anyof=list(families)).order_by()
+    tops = {run.run_id: run for run in with_experiments(rows, query.experiment)}
     missing = [family for family in families if family not in tops]
     if missing:  # The parent was removed for good: any of its children stands for it.
         orphans = Run.objects.visible_to(query.user).filter(family__anyof=missing).order_by("family", "-pk")
-        for run in orphans.distinct("family").select_related("experiment", "user").defer(*HEAVY):
+        for run in with_experiments(orphans.distinct("family"), query.experiment):
             tops[run.family] = run
     matching = query.rows().filter(family__anyof=list(families))
     standing = Count("pk", filter=Q(run_id__anyof=[run.run_id for run in tops.values()]))
@@ -169,6 +168,4 @@ def children_of(query: RunQuery, family: Family) -> list[Run]:
     rows = query.rows().filter(family=family.top.family).exclude(pk=family.top.pk)
     scope = Scope(rows, query.experiment_ids, held=True)
     legs = legs_read(scope, query.ordering, None, MOST_CHILDREN)[0]
-    found = Run.objects.filter(pk__anyof=[leg.run for leg in legs]).select_related("experiment", "user").defer(*HEAVY)
-    by_pk = {run.pk: run for run in found}
-    return [by_pk[leg.run] for leg in legs if leg.run in by_pk]
+    return runs_of_legs(legs, query.experiment)

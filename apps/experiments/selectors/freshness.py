@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from apps.core.clock import database_now
+from apps.core.clock import StatementNow
 from apps.experiments.models import TrackerIndex
 
 
@@ -29,13 +29,16 @@ class Freshness:
 
 
 def freshness() -> Freshness:
-    row = TrackerIndex.objects.filter(pk=1).first() or TrackerIndex()
-    age = (database_now() - row.read_at).total_seconds() if row.read_at else None
+    rows = TrackerIndex.objects.filter(pk=1).annotate(now=StatementNow())
+    row = rows.values_list("read_at", "away_since", "imported_at", "runs_read", "runs_expected", "now").first()
+    if row is None:
+        return Freshness(None, None, None, importing=True, runs_read=0, runs_expected=None)
+    read_at, away_since, imported_at, runs_read, runs_expected, now = row
     return Freshness(
-        read_at=row.read_at,
-        age_seconds=None if age is None else max(0.0, age),
-        away_since=row.away_since,
-        importing=row.imported_at is None,
-        runs_read=row.runs_read,
-        runs_expected=row.runs_expected,
+        read_at=read_at,
+        age_seconds=max(0.0, (now - read_at).total_seconds()) if read_at else None,
+        away_since=away_since,
+        importing=imported_at is None,
+        runs_read=runs_read,
+        runs_expected=runs_expected,
     )

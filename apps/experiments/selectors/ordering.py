@@ -212,11 +212,12 @@ class Place:
 
 @dataclass(frozen=True)
 class Leg:
-    """One run of a walk: which walk, the value it stands there with, the run."""
+    """One run of a walk: which walk, the value it stands there with, the run; its family where that was asked for."""
 
     walk: int
     value: Any
     run: int
+    family: str = ""
 
 
 def place_write(ordering: str, leg: Leg, *, reverse: bool) -> str:
@@ -238,11 +239,17 @@ def place_read(cursor: str, ordering: str) -> Place | None:
 
 
 def legs_read(
-    scope: Scope, ordering: Ordering, place: Place | None, limit: int, *, counted: bool = False
+    scope: Scope,
+    ordering: Ordering,
+    place: Place | None,
+    limit: int | None,
+    *,
+    counted: bool = False,
+    families: bool = False,
 ) -> tuple[list[Leg], int | None]:
-    """Up to `limit` legs from `place` on, from walk to walk; backwards, and so ordered, where the place says so.
+    """Up to `limit` legs (None: all) from `place` on, from walk to walk; backwards, and so ordered, where it says so.
 
-    With them, if asked, how many runs the whole list has.
+    With them, if asked, their families, and how many runs the whole list has.
     """
     ctes: list[str] = []
     params: list[Any] = []
@@ -258,18 +265,24 @@ def legs_read(
     for number, walk, statement in _statements(walks_of(ordering, scope), place):
         so_far = "".join(f" - (SELECT count(*) FROM leg{done})" for done in numbers)  # noqa: S608
         names = "value, run" if walk.value else "run"
-        ctes.append(f"leg{number}({names}) AS MATERIALIZED ({statement[0]} LIMIT {int(limit)}{so_far})")
+        bound = "" if limit is None else f" LIMIT {int(limit)}{so_far}"
+        ctes.append(f"leg{number}({names}) AS MATERIALIZED ({statement[0]}{bound})")
         params += statement[1]
         asked.append(f"ARRAY(SELECT {'value' if walk.value else 'NULL::text'} FROM leg{number})")  # noqa: S608
         asked.append(f"ARRAY(SELECT run FROM leg{number})")  # noqa: S608
+        if families:
+            family = f"SELECT family FROM experiments_run WHERE id = leg{number}.run"  # noqa: S608
+            asked.append(f"ARRAY(SELECT ({family}) FROM leg{number})")  # noqa: S608
         numbers.append(number)
     with connection.cursor() as cursor:
         # The parts were made by the ORM, and what a person wrote is in `params`.
         cursor.execute(f"WITH {', '.join(ctes)} SELECT {', '.join(asked)}", params)
         count, *arrays = cursor.fetchone()
+    width = 3 if families else 2
     legs = []
-    for number, values, runs in zip(numbers, arrays[::2], arrays[1::2], strict=True):
-        legs += [Leg(number, value, run) for value, run in zip(values, runs, strict=True)]
+    for place_of, number in enumerate(numbers):
+        columns = arrays[place_of * width : (place_of + 1) * width]
+        legs += [Leg(number, *leg) for leg in zip(*columns, strict=True)]
     return legs, count
 
 

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Any
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import QuerySet, prefetch_related_objects
 from django.http import QueryDict
 
 from apps.accounts.models import Team, User
@@ -28,8 +28,10 @@ from apps.experiments.selectors.totals import COUNTED, Total, total_of
 # Lists show none of these; the text that full text looks in is the widest column.
 HEAVY = (
     *("haystack", "fingerprint", "model_ids", "used_until"),
-    *(f"experiment__{name}" for name in ("note", "tags", "recent_values", "created_at", "changed_at", "last_run_at")),
     *(f"user__{name}" for name in ("password", "email", "time_zone", "theme", "date_joined", "last_login")),
+)
+HEAVY_OF_EXPERIMENT = tuple(
+    f"experiment__{name}" for name in ("note", "tags", "recent_values", "created_at", "changed_at", "last_run_at")
 )
 # The end of each experiment's own index; by ORDER BY the table is walked through where a team's runs are old.
 NEWEST = """
@@ -72,6 +74,11 @@ class RunQuery:
             return None
         seen = Experiment.objects.visible_to(self.user)
         return experiment_ids_of(seen if self.team is None else seen.filter(team=self.team))
+
+    @cached_property
+    def own_teams(self) -> list[Team]:
+        """Those that the person belongs to, by name."""
+        return list(self.user.teams.order_by("name"))
 
     @cached_property
     def _rows(self) -> QuerySet[Run]:
@@ -129,14 +136,14 @@ class RunQuery:
             return RunPage([], None, None, count)
         has_next, has_previous = (True, more) if reverse else (more, place is not None)
         return RunPage(
-            runs_of_legs(legs),
+            runs_of_legs(legs, self.experiment),
             place_write(name, legs[-1], reverse=False) if has_next else None,
             place_write(name, legs[0], reverse=True) if has_previous else None,
             count,
         )
 
     def first(self, limit: int) -> list[Run]:
-        return runs_of_legs(legs_read(self.scope, self.ordering, None, limit)[0])
+        return runs_of_legs(legs_read(self.scope, self.ordering, None, limit)[0], self.experiment)
 
     def chunks(self, size: int = CHUNK) -> Iterator[list[Run]]:
         """All runs in their order, some at a time: an export holds no more than one chunk."""
@@ -172,11 +179,23 @@ def run_query(user: User, get: QueryDict | Mapping[str, Any], experiment: Experi
     return query
 
 
-def runs_of_legs(legs: list[Leg]) -> list[Run]:
-    """The runs themselves, in the order of the legs, with their experiments."""
-    rows = Run.objects.filter(pk__anyof=[leg.run for leg in legs]).select_related("experiment", "user").defer(*HEAVY)
-    by_pk = {run.pk: run for run in rows}
+def runs_of_legs(legs: list[Leg], experiment: Experiment | None = None) -> list[Run]:
+    """The runs themselves, in the order of the legs; `experiment` is theirs where they have one in common."""
+    rows = Run.objects.filter(pk__anyof=[leg.run for leg in legs]).order_by()
+    by_pk = {run.pk: run for run in with_experiments(rows, experiment)}
     return [by_pk[leg.run] for leg in legs if leg.run in by_pk]
+
+
+def with_experiments(rows: QuerySet[Run], experiment: Experiment | None = None) -> list[Run]:
+    """Runs as lists show them, with their experiments and people; an experiment that is at hand is not read again."""
+    if experiment is None:
+        return list(rows.select_related("experiment", "user").defer(*HEAVY, *HEAVY_OF_EXPERIMENT))
+    runs = list(rows.select_related("user").defer(*HEAVY))
+    for run in runs:
+        if run.experiment_id == experiment.pk:
+            run.experiment = experiment
+    prefetch_related_objects(runs, "experiment")  # Of those in another one: a parent may be.
+    return runs
 
 
 def selected_runs(
@@ -190,5 +209,5 @@ def selected_runs(
     rows = Run.objects.visible_to(user).filter(run_id__in=named)
     if experiment is not None:
         rows = rows.filter(experiment=experiment)
-    found = {run.run_id: run for run in rows.select_related("experiment", "user").defer(*HEAVY)}
+    found = {run.run_id: run for run in with_experiments(rows, experiment)}
     return [found[run_id] for run_id in named if run_id in found]

@@ -1,11 +1,11 @@
 """Changes of many runs at once, and of whole experiments: made at MLflow, read back at once, told in the audit log."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from django.db import transaction
 
-from apps.accounts.models import Membership, User
+from apps.accounts.models import Team, User
 from apps.audit.services import audit_record
 from apps.core.exceptions import InvalidInput, NotAllowed
 from apps.experiments.exceptions import TrackerAway, TrackerRefused
@@ -18,14 +18,15 @@ RESERVED = ("mlflow.", "slipway.")
 WHAT_MEMBERS_DO = "You may see these runs; members of their team may change them."
 
 
-def may_change(user: User, experiments: Sequence[Experiment]) -> bool:
-    """Members of the team that they belong to; auditors and platform engineers look."""
+def may_change(user: User, experiments: Iterable[Experiment], teams: Iterable[Team] | None = None) -> bool:
+    """Members of the team that they belong to; auditors and platform engineers look.
+
+    `teams` are the person's own, where they are at hand already.
+    """
     if not user.is_active:
         return False
-    teams = {experiment.team_id for experiment in experiments}
-    if None in teams:
-        return False
-    return Membership.objects.filter(user=user, team__in=teams).values("team").distinct().count() == len(teams)
+    own = set(user.memberships.values_list("team_id", flat=True)) if teams is None else {team.pk for team in teams}
+    return {experiment.team_id for experiment in experiments} <= own
 
 
 def runs_tag(*, actor: User, runs: Sequence[Run], key: str, value: str) -> int:

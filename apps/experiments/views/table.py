@@ -17,7 +17,7 @@ from apps.experiments.selectors.emptied import term_that_emptied, terms_of
 from apps.experiments.selectors.families import Family, children_of, families_page, has_families
 from apps.experiments.selectors.freshness import freshness
 from apps.experiments.selectors.layout import Table, columns_kept, preference_of, table_of
-from apps.experiments.selectors.runs import HEAVY, RunPage, RunQuery, run_query
+from apps.experiments.selectors.runs import RunPage, RunQuery, run_query, with_experiments
 from apps.experiments.services.bulk import may_change
 from apps.experiments.views.finding import experiment_find, person, query_kept, table_url
 from apps.experiments.views.grouping import group_asked, group_context
@@ -26,6 +26,7 @@ from apps.experiments.views.table_rows import Drawn, rows_drawn
 
 PAGE_SIZE = 100
 MOST_OPEN = 20
+GROUP_UNKNOWN = "Runs are grouped by a parameter or a tag, such as params.optimizer or tags.stage."
 
 
 @login_required
@@ -56,6 +57,8 @@ def _table(request: HttpRequest, shown: Experiment | None) -> HttpResponse:
     context |= {"problem": problem, "filter_text": _one_line(request.GET.get("filter", ""))}
     if problem is None:
         group = group_asked(get)
+        if group is None and get.get("group", "").strip():
+            context["group_unknown"] = GROUP_UNKNOWN
         context |= group_context(get, query, group) if group else _rows(request, query, shown, preference)
     return render(request, "experiments/runs.html", context, status=422 if problem else 200)
 
@@ -110,7 +113,7 @@ def _rows(
         "may_fold": folded or get.get("flat", "") not in {"", "0"},
         "next_url": f"?{query_kept(get, cursor=page.next)}&cursor={page.next}" if page.next else "",
         "previous_url": f"?{query_kept(get)}&cursor={page.previous}" if page.previous else "",
-        "may_change": may_change(query.user, [run.experiment for run in listed]) if listed else False,
+        "may_change": bool(listed) and may_change(query.user, {run.experiment for run in listed}, query.own_teams),
         "newest": newest,
         "emptied": _emptied(query, get) if not page.count else None,
     }
@@ -134,10 +137,11 @@ def _page_at(query: RunQuery, cursor: str, folded: bool) -> tuple[RunPage, list[
 def _baseline(query: RunQuery, preference: TablePreference, table: Table) -> tuple[Run | None, dict[str, Any] | None]:
     if not preference.baseline:
         return None, None
-    rows = Run.objects.visible_to(query.user).filter(run_id=preference.baseline).select_related("experiment", "user")
-    run = rows.defer(*HEAVY).first()
-    if run is None:
+    rows = Run.objects.visible_to(query.user).filter(run_id=preference.baseline)
+    found = with_experiments(rows, query.experiment)
+    if not found:
         return None, None
+    run = found[0]
     return run, values_of_columns([run], [shown.column for shown in table.columns])[run.pk]
 
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from html import escape
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from django.urls import reverse
@@ -30,6 +30,7 @@ TONES = {
 GIGABYTE_HOUR = 2**30 * 3600
 SPANS = frozenset({"duration", "core_seconds", "gpu_seconds"})
 NUMERIC = SPANS | {"memory_byte_seconds"}
+MISSING = object()  # in place of a metric that a run has not logged; None is NaN
 
 
 def label_of(shown: Shown) -> str:
@@ -40,65 +41,81 @@ def is_numeric(shown: Shown) -> bool:
     return shown.column.kind == "metrics" or shown.key in NUMERIC
 
 
+def holds_numbers(shown: Shown, rows: Sequence[dict[str, Any]]) -> bool:
+    """Whether every value of a parameter or tag is a number, so that its head stands where they do."""
+    if shown.column.kind not in {"params", "tags"}:
+        return False
+    said = [str(value) for values in rows if (value := values.get(shown.key)) is not None]
+    return bool(said) and all(map(_is_number, said))
+
+
+class Cell(NamedTuple):
+    """Class, title and what is shown; the last two are HTML: whatever people wrote in them is escaped."""
+
+    css: str
+    title: str
+    html: str
+
+
+NO_NUMBER, NAN, NO_TEXT = Cell("cell-num num", "", ""), Cell("cell-num num", "", "NaN"), Cell("cell-text", "", "")
+
+
 class Cells:
     """Makes the cells of rows with the same columns; what a column's cells have in common is made once."""
 
     def __init__(self, columns: Sequence[Shown], baseline: dict[str, Any] | None) -> None:
         self.baseline = baseline
         self.columns = [
-            (shown, is_numeric(shown), escape(label_of(shown)), " cell-pinned" if shown.pinned else "")
+            (
+                shown,
+                shown.key,
+                _maker(shown),
+                MISSING if shown.column.kind == "metrics" else None,
+                is_numeric(shown),
+                f'{" cell-pinned" if shown.pinned else ""}" data-label="{escape(label_of(shown))}"',
+            )
             for shown in columns
         ]
 
     def of(self, run: Run, values: dict[str, Any], *, compared: bool = True) -> SafeString:
         """The cells behind the name; with a baseline, numbers say how far they are from its own."""
         base = self.baseline if compared else None
-        return SafeString("".join([self._cell(run, *column, values, base) for column in self.columns]))
-
-    def _cell(
-        self,
-        run: Run,
-        shown: Shown,
-        numeric: bool,
-        label: str,
-        pinned: str,
-        values: dict[str, Any],
-        base: dict[str, Any] | None,
-    ) -> str:
-        css, title, text = cell_of(run, shown, values)
-        shown_text = text if isinstance(text, SafeString) else escape(text)
-        if base is not None and numeric:
-            difference = _difference(values.get(shown.key), base.get(shown.key), shown)
-            if difference:
-                shown_text = f'{shown_text} <span class="run-delta">{difference}</span>'
-        said = f' title="{escape(title)}"' if title else ""
-        return f'<td class="{css}{pinned}" data-label="{label}"{said}>{shown_text}</td>'
+        cells = []
+        for shown, key, make, absent, numeric, label in self.columns:
+            css, title, html = make(run, values.get(key, absent))
+            if base is not None and numeric:
+                difference = _difference(values.get(key), base.get(key), shown)
+                if difference:
+                    html = f'{html} <span class="run-delta">{difference}</span>'
+            said = f' title="{title}"' if title else ""
+            cells.append(f'<td class="{css}{label}{said}>{html}</td>')
+        return SafeString("".join(cells))
 
 
-def cell_of(run: Run, shown: Shown, values: dict[str, Any]) -> tuple[str, str, Any]:
-    """Class, title and text of one cell."""
-    key, value = shown.key, values.get(shown.key)
+def _maker(shown: Shown) -> Callable[[Run, Any], Cell]:
     if shown.column.kind == "metrics":
-        return "cell-num num", *_number(value, there=key in values)
-    if shown.column.kind:
-        return _text_cell(value)
-    if key in OWN_CELLS:
-        return OWN_CELLS[key](run, value)
-    return _text_cell(value)
+        return _metric
+    return _text if shown.column.kind else OWN_CELLS.get(shown.key, _text)
 
 
-def _number(value: Any, *, there: bool) -> tuple[str, str]:
+def _metric(run: Run, value: Any) -> Cell:
+    """None is NaN, which a run that has not logged the metric does not show."""
+    if value is MISSING:
+        return NO_NUMBER
     if value is None:
-        return "", "NaN" if there else ""
-    return repr(value), four_digits(value)
+        return NAN
+    return Cell("cell-num num", repr(value), four_digits(value))
 
 
-def _text_cell(value: Any) -> tuple[str, str, str]:
-    text = "" if value is None else str(value)
-    css = "cell-num num" if text and _is_number(text) else "cell-text"
-    if len(text) <= TEXT_SHOWN:
-        return css, text if len(text) > 20 else "", text
-    return css, _short(text, TITLE_SHOWN), _short(text, TEXT_SHOWN)
+def _text(run: Run, value: Any) -> Cell:
+    if value is None:
+        return NO_TEXT
+    text = str(value)
+    css = "cell-num num" if _is_number(text) else "cell-text"
+    if len(text) > TEXT_SHOWN:
+        return Cell(css, escape(_short(text, TITLE_SHOWN)), escape(_short(text, TEXT_SHOWN)))
+    shown = escape(text)
+    return Cell(css, shown if len(text) > 20 else "", shown)
 
 
 def _is_number(text: str) -> bool:
@@ -114,62 +131,65 @@ def _short(text: str, size: int) -> str:
     return text if len(text) <= size else f"{text[: size - 1]}…"
 
 
-def _status(run: Run, value: Any) -> tuple[str, str, Any]:
-    return "cell-state", "", _status_said(run.status)
-
-
 @lru_cache(maxsize=16)
-def _status_said(status: str) -> str:
+def _status_said(status: str) -> Cell:
     known = Run.Status(status) if status in Run.Status.values else None
-    return status_tag(TONES[known], known.label) if known else status
+    return Cell("cell-state", "", status_tag(TONES[known], known.label) if known else escape(status))
 
 
-def _experiment(run: Run, value: Any) -> tuple[str, str, Any]:
-    link = f'<a href="{experiment_url(run.experiment_id)}">{escape(_short(value, 60))}</a>'
-    return "cell-text", value, SafeString(link)
+def _status(run: Run, value: Any) -> Cell:
+    return _status_said(run.status)
 
 
-def _note(run: Run, value: Any) -> tuple[str, str, Any]:
+def _experiment(run: Run, value: Any) -> Cell:
+    name = run.experiment.name
+    return Cell(
+        "cell-text", escape(name), f'<a href="{experiment_url(run.experiment_id)}">{escape(_short(name, 60))}</a>'
+    )
+
+
+def _note(run: Run, value: Any) -> Cell:
     first = next((line for line in run.note.splitlines() if line.strip()), "")
     link = (
-        f'<a class="run-note" href="{run_url(run.run_id)}note/" data-note="{escape(run.run_id)}" '
+        f'<a class="run-note" href="{run_url(run.run_id)}note/" data-note="{run.run_id}" '
         f'aria-label="Edit the note of {escape(_short(run.name or run.run_id, TEXT_SHOWN))}">'
-        f"{escape(_short(first, TEXT_SHOWN)) or '–'}</a>"
+        f"{escape(_short(first, TEXT_SHOWN)) if first else '–'}</a>"
     )
-    return "cell-note", _short(run.note, TITLE_SHOWN), SafeString(link)
+    return Cell("cell-note", escape(_short(run.note, TITLE_SHOWN)), link)
 
 
-def _time(run: Run, value: Any) -> tuple[str, str, Any]:
-    return "cell-meta num", "", time_tag(value) if value else ""
+def _time(run: Run, value: Any) -> Cell:
+    return Cell("cell-meta num", "", time_tag(value) if value else "")
 
 
-def _duration(run: Run, value: Any) -> tuple[str, str, Any]:
+def _duration(run: Run, value: Any) -> Cell:
     if value is None and run.status in Run.ACTIVE and run.started_at:
-        return "cell-num num", "", elapsed_tag(run.started_at)
+        return Cell("cell-num num", "", elapsed_tag(run.started_at))
     return _span(run, value)
 
 
-def _span(run: Run, value: Any) -> tuple[str, str, Any]:
-    return ("cell-num num", "", "") if value is None else ("cell-num num", f"{value:g} s", duration(value))
+def _span(run: Run, value: Any) -> Cell:
+    return NO_NUMBER if value is None else Cell("cell-num num", f"{value:g} s", duration(value))
 
 
-def _memory(run: Run, value: Any) -> tuple[str, str, Any]:
+def _memory(run: Run, value: Any) -> Cell:
     if value is None:
-        return "cell-num num", "", ""
-    return "cell-num num", f"{value:g} byte seconds", f"{four_digits(value / GIGABYTE_HOUR)} GB·h"
+        return NO_NUMBER
+    return Cell("cell-num num", f"{value:g} byte seconds", f"{four_digits(value / GIGABYTE_HOUR)} GB·h")
 
 
-def _commit(run: Run, value: Any) -> tuple[str, str, Any]:
-    return "cell-meta font-monospace", value or "", (value or "")[:8]
+def _commit(run: Run, value: Any) -> Cell:
+    return Cell("cell-meta font-monospace", escape(run.commit), escape(run.commit[:8]))
 
 
-def _datasets(run: Run, value: Any) -> tuple[str, str, Any]:
+def _datasets(run: Run, value: Any) -> Cell:
     sets = value if isinstance(value, list) else []
     names = [f"{one.get('name', '')} ({str(one.get('digest', ''))[:8]})" for one in sets if isinstance(one, dict)]
-    return "cell-text", _short(", ".join(names), TITLE_SHOWN), _short(", ".join(names), TEXT_SHOWN)
+    said = ", ".join(names)
+    return Cell("cell-text", escape(_short(said, TITLE_SHOWN)), escape(_short(said, TEXT_SHOWN)))
 
 
-OWN_CELLS: dict[str, Callable[[Run, Any], tuple[str, str, Any]]] = {
+OWN_CELLS: dict[str, Callable[[Run, Any], Cell]] = {
     "status": _status,
     "experiment": _experiment,
     "note": _note,

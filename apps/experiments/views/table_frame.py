@@ -62,7 +62,7 @@ def frame_context(
             for name, label in EXPORTS
         ],
         "views": views_listed(query.user, shown),
-        "share_teams": [] if shown else query.user.teams.order_by("name"),
+        "share_teams": [] if shown else query.own_teams,
         "chosen": [{"key": one.key, "label": label_of(one)} for one in columns_kept(preference)],
         "own_columns": OWN,
     }
@@ -110,7 +110,7 @@ def _use_said(shown: Experiment) -> str:
 
 
 def _menu(query: RunQuery, shown: Experiment | None) -> list[dict[str, Any]]:
-    if shown is None or not may_change(query.user, [shown]):
+    if shown is None or not may_change(query.user, [shown], query.own_teams):
         return []
     address = reverse("experiments:archive", args=[shown.pk])
     if shown.archived:

@@ -16,7 +16,7 @@ from apps.experiments.selectors.layout import Table
 from apps.experiments.selectors.ordering import COLUMNS
 from apps.experiments.selectors.runs import RunQuery
 from apps.experiments.views.finding import query_kept
-from apps.experiments.views.table_cells import Cells, is_numeric, label_of, run_url
+from apps.experiments.views.table_cells import Cells, holds_numbers, is_numeric, label_of, run_url
 
 NAME_SHOWN = 60
 CHILD = ' class="run-child"'
@@ -66,12 +66,13 @@ class Drawn:
         """The name first; each with the address that orders by it, the other way where it does already."""
         name = {"key": "name", "label": "Run", "kind": "", "numeric": False, "pinned": True, "width": None}
         heads = [name]
+        rows = list(self.table.values.values())
         heads += [
             {
                 "key": shown.key,
                 "label": label_of(shown),
                 "kind": {"metrics": "Metric", "params": "Parameter", "tags": "Tag"}.get(shown.column.kind, ""),
-                "numeric": is_numeric(shown),
+                "numeric": is_numeric(shown) or holds_numbers(shown, rows),
                 "pinned": shown.pinned,
                 "width": shown.width,
             }
