@@ -103,8 +103,9 @@ def modules(places: Places, environ: dict[str, str]) -> Child:
     return Child("modules", manage("seed_modules"), places, environ, ROOT, grace=3.0)
 
 
-def seed(places: Places, environ: dict[str, str]) -> Child:
-    return Child("seed", manage("seed_demo"), places, environ, ROOT, grace=3.0)
+def seed(places: Places, environ: dict[str, str], *, experiments: bool) -> Child:
+    command = manage("seed_demo") if experiments else manage("seed_demo", "--without-experiments")
+    return Child("seed", command, places, environ, ROOT, grace=3.0)
 
 
 def migrate(places: Places, environ: dict[str, str]) -> Child:

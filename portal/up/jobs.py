@@ -41,8 +41,9 @@ class Jobs:
             starts = "Publishing the modules and their Python environments"
             self._add(Job(child, _digest(MODULES), starts, "The modules are published"))
         if options.demo:
-            child = children.seed(places, environ)
-            self._add(Job(child, "1", "Filling the demo workspace in the background", "The demo workspace is filled"))
+            child = children.seed(places, environ, experiments=options.demo_experiments)
+            done = "1" if options.demo_experiments else "people"
+            self._add(Job(child, done, "Filling the demo workspace in the background", "The demo workspace is filled"))
 
     def _add(self, job: Job) -> None:
         stamp = self.stamps / job.child.name

@@ -14,6 +14,7 @@ class UpOptions:
     port: int
     demo: bool
     given: frozenset[str]
+    demo_experiments: bool = True
 
 
 ADDRESSES = (
@@ -37,6 +38,9 @@ def options_read() -> UpOptions:
             "PORT", default=8000, minimum=1, maximum=65535, help="Port of `make up`; when taken, the next free one."
         ),
         demo=env.boolean("DEMO", default=True, help="0 makes `make up` start an empty workspace without demo people."),
+        demo_experiments=env.boolean(
+            "DEMO_EXPERIMENTS", default=True, help="0 leaves out what the demo trains: people, teams and modules only."
+        ),
         given=frozenset(name for name in ADDRESSES if os.environ.get(name, "").strip()),
     )
 

@@ -83,8 +83,10 @@ def port_free() -> int:
         return int(probe.getsockname()[1])
 
 
-def portal_start(data: Path, port: int) -> Portal:
+def portal_start(data: Path, port: int, *, experiments: bool = True) -> Portal:
+    """`make up` with the demo; without its `experiments` nothing is trained, which takes a core for half a minute."""
     environ = environ_plain() | {"SLIPWAY_DATA": str(data), "PORT": str(port), "SIGN_IN_ATTEMPTS": "1000"}
+    environ["DEMO_EXPERIMENTS"] = str(int(experiments))
     # What a test launches is built when it does: others want the machine for themselves.
     environ.setdefault("PREBUILD", "0")
     with (data.parent / "up.log").open("ab") as output:

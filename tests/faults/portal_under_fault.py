@@ -57,7 +57,7 @@ class PortalUnderFault:
     def __init__(self, data: Path, port: int) -> None:
         self.data = data
         self.port = port
-        self.portal: Portal = portal_start(data, port)
+        self.portal: Portal = portal_start(data, port, experiments=False)
         self.tokens: dict[str, str] = {}
         self._sql: psycopg.Connection[Any] | None = None
         self._people: dict[str, urllib.request.OpenerDirector] = {}
@@ -83,7 +83,7 @@ class PortalUnderFault:
         """After the whole portal was killed: `make up` once more on the same folder and port."""
         self._sql = None
         self._people.clear()
-        self.portal = portal_start(self.data, self.port)
+        self.portal = portal_start(self.data, self.port, experiments=False)
 
     def kill_everything(self, *, services: bool = True) -> None:
         """SIGKILL to `manage.py up` and its children; with `services` to Terraform, supervisord and services, too."""

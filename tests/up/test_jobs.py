@@ -17,7 +17,9 @@ def places(tmp_path: Path) -> Places:
     return Places(folder_private(tmp_path / "data"))
 
 
-def make(places: Places, monkeypatch: pytest.MonkeyPatch, *, seed: str, demo: bool = True) -> Jobs:
+def make(
+    places: Places, monkeypatch: pytest.MonkeyPatch, *, seed: str, demo: bool = True, experiments: bool = True
+) -> Jobs:
     """Jobs whose commands append their name to `order`; the seed ends as told."""
     log = places.data / "order"
 
@@ -25,12 +27,12 @@ def make(places: Places, monkeypatch: pytest.MonkeyPatch, *, seed: str, demo: bo
         return Child(name, ["sh", "-c", f"echo {name} >> {log}; {script}"], places, {"PATH": "/bin"}, Path("/"))
 
     monkeypatch.setattr(children, "modules", lambda *_: child("modules", "sleep 0.1"))
-    monkeypatch.setattr(children, "seed", lambda *_: child("seed", seed))
+    monkeypatch.setattr(children, "seed", lambda *_, experiments: child("seed" if experiments else "people", seed))
     module = places.data / "modules" / "one"
     module.mkdir(parents=True, exist_ok=True)
     (module / "module.yaml").write_text("title: One", encoding="utf-8")
     monkeypatch.setattr(jobs, "MODULES", places.data / "modules")
-    return Jobs(UpOptions("127.0.0.1", 8000, demo, frozenset()), places, {})
+    return Jobs(UpOptions("127.0.0.1", 8000, demo, frozenset(), experiments), places, {})
 
 
 def finish(made: Jobs) -> None:
@@ -49,6 +51,15 @@ def test_the_demo_waits_for_the_modules_and_both_run_once(places: Places, monkey
     finish(make(places, monkeypatch, seed="true"))
     finish(make(places, monkeypatch, seed="true"))
     assert order(places) == ["modules", "seed"]
+
+
+def test_experiments_that_were_left_out_are_made_once_they_are_wanted(
+    places: Places, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish(make(places, monkeypatch, seed="true", experiments=False))
+    finish(make(places, monkeypatch, seed="true", experiments=False))
+    finish(make(places, monkeypatch, seed="true"))
+    assert order(places) == ["modules", "people", "seed"]
 
 
 def test_a_changed_module_is_published_again(places: Places, monkeypatch: pytest.MonkeyPatch) -> None:
