@@ -1,5 +1,7 @@
 """The audit log: append-only in the database, read by those who may."""
 
+from datetime import timedelta, timezone
+
 import pytest
 from django.db import DatabaseError, connection, transaction
 from django.urls import reverse
@@ -91,3 +93,19 @@ def test_pages_follow_one_another(cast: Cast, django_assert_max_num_queries) -> 
         first.context["rows"][0]["event"].pk
     )
     assert client.get(f"{reverse('audit:events')}?cursor=x").status_code == 400
+
+
+@pytest.mark.parametrize("name", ["since", "until"])
+def test_moments_of_the_api_have_any_offset_and_any_year(event: AuditEvent, cast: Cast, name: str) -> None:
+    pete = browser(cast.pete)
+    for moment, status in {
+        "2026-11-21T10:00:00+23:59": 200,
+        "0153-05-22T08:04:24-22:44": 200,
+        "0001-01-01T00:00:00+05:00": 400,
+        "9999-12-31T23:59:59-05:00": 400,
+        "yesterday": 400,
+    }.items():
+        assert pete.get("/api/v1/audit/", {name: moment}).status_code == status, moment
+    at = event.at.astimezone(timezone(-timedelta(hours=20)))
+    found = pete.get("/api/v1/audit/", {name: at.isoformat()}).json()["results"]
+    assert len(found) == (1 if name == "since" else 0)

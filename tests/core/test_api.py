@@ -1,6 +1,9 @@
 """What every resource of the API shares: pages, order, problems, keys of writes."""
 
+import importlib
+import re
 import threading
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -10,6 +13,8 @@ from django.utils import timezone
 
 from apps.accounts.models import Membership, Team, User
 from apps.accounts.services import token_create
+from apps.core.api.schema import PROBLEM
+from apps.core.exceptions import UserError
 from apps.core.models import IdempotencyKey
 from tests.cast import Cast, bearer, browser, cast_make
 
@@ -231,3 +236,14 @@ def test_the_schema_is_whole(cast: Cast) -> None:
     listed = paths["/api/v1/teams/"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]["$ref"]
     schema = answer.json()["components"]["schemas"][listed.rsplit("/", 1)[1]]
     assert set(schema["properties"]) == {"results", "next", "previous", "count"}
+
+
+def test_the_schema_allows_every_code_of_the_portal() -> None:
+    def kinds(base: type[UserError]) -> Iterator[type[UserError]]:
+        for kind in base.__subclasses__():
+            yield kind
+            yield from kinds(kind)
+
+    importlib.import_module("portal.urls")  # and by it whatever answers
+    pattern = PROBLEM["properties"]["code"]["pattern"]
+    assert [kind.code for kind in kinds(UserError) if not re.fullmatch(pattern, kind.code)] == []

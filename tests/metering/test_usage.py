@@ -155,3 +155,9 @@ def test_a_question_that_makes_no_sense_is_refused(people: dict[str, User], quer
     answer = ask(people["dana"], **query)
     assert answer.status_code == 400, answer.content
     assert answer["Content-Type"] == "application/problem+json"
+
+
+def test_the_schema_says_that_the_answer_is_one_object(client: Client) -> None:
+    schema = client.get("/api/schema/?format=json").json()
+    answer = schema["paths"]["/api/v1/usage/"]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
+    assert answer == {"$ref": "#/components/schemas/UsagePage"}

@@ -1,7 +1,10 @@
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import django_filters  # type: ignore[import-untyped]
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
+from django_filters.fields import IsoDateTimeField  # type: ignore[import-untyped]
 from rest_framework import mixins, serializers, viewsets
 
 from apps.accounts.requests import person_of
@@ -30,14 +33,29 @@ class AuditEventSerializer(serializers.ModelSerializer[AuditEvent]):
         read_only_fields = fields
 
 
+class MomentField(IsoDateTimeField):  # type: ignore[misc]
+    """In UTC: PostgreSQL knows no offsets beyond 16 hours, which can be written all the same."""
+
+    def to_python(self, value: Any) -> datetime | None:
+        moment: datetime | None = super().to_python(value)
+        try:
+            return moment.astimezone(UTC) if moment else None
+        except OverflowError as error:
+            raise ValidationError(self.error_messages["invalid"], code="invalid") from error
+
+
+class MomentFilter(django_filters.IsoDateTimeFilter):  # type: ignore[misc]
+    field_class = MomentField
+
+
 class AuditEventFilter(django_filters.FilterSet):
     action = django_filters.CharFilter(lookup_expr="startswith", max_length=64)
     actor = django_filters.CharFilter(field_name="actor_name", max_length=150)
     target_type = django_filters.CharFilter(max_length=40)
     target_id = django_filters.CharFilter(max_length=64)
     team_id = django_filters.UUIDFilter()
-    since = django_filters.IsoDateTimeFilter(field_name="at", lookup_expr="gte")
-    until = django_filters.IsoDateTimeFilter(field_name="at", lookup_expr="lt")
+    since = MomentFilter(field_name="at", lookup_expr="gte")
+    until = MomentFilter(field_name="at", lookup_expr="lt")
 
     class Meta:
         model = AuditEvent

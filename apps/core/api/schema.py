@@ -11,7 +11,7 @@ PROBLEM: dict[str, Any] = {
         "title": {"type": "string"},
         "status": {"type": "integer", "minimum": 400, "maximum": 599},
         "detail": {"type": "string"},
-        "code": {"type": "string", "pattern": "^[a-z]+:[a-z-]+$"},
+        "code": {"type": "string", "pattern": "^[a-z_]+:[a-z-]+$"},
         "correlation_id": {"type": "string"},
         "errors": {"type": "object", "additionalProperties": {"type": "array", "items": {"type": "string"}}},
     },

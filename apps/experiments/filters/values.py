@@ -77,8 +77,9 @@ def _instant(text: str, now: datetime) -> Period | None:
         return Period(now, now)
     if DAY.fullmatch(text) or not (found := parse_datetime(text)):
         return None
-    found = found if found.tzinfo else timezone.make_aware(found)
-    return Period(found, found)
+    # In UTC: PostgreSQL knows no offsets beyond 16 hours, which can be written all the same.
+    at = (found if found.tzinfo else timezone.make_aware(found)).astimezone(UTC)
+    return Period(at, at)
 
 
 def _millis(number: float) -> Period:

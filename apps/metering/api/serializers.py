@@ -2,6 +2,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from apps.metering.selectors import GROUPS, Usage
@@ -58,6 +59,7 @@ class UsageSerializer(serializers.Serializer[Usage]):
     running_seconds = serializers.FloatField()
 
 
+@extend_schema_serializer(many=False)
 class UsagePageSerializer(serializers.Serializer[Any]):
     results = UsageSerializer(many=True)
     next = serializers.CharField(allow_null=True)
