@@ -38,7 +38,7 @@ async def application(scope: dict[str, Any], receive: Any, send: Any) -> None:
 async def _own(scope: dict[str, Any], receive: Any, send: Any) -> None:
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 4404})
-    elif scope["path"].startswith("/mlflow/"):
+    elif scope["path"].startswith("/mlflow/") and scope["path"] != "/mlflow/":
         await doors.mlflow(scope, receive, send)
     elif scope["path"] == "/events/":
         await doors.events(scope, receive, send)

@@ -1,4 +1,7 @@
-"""Every address of the portal. Application hosts, `/mlflow/` and `/events/` are answered before Django: see asgi.py."""
+"""Every address of the portal.
+
+Application hosts, what lies below `/mlflow/`, and `/events/` are answered before Django: see asgi.py.
+"""
 
 from typing import Any
 
@@ -13,6 +16,7 @@ from apps.catalog.api.urls import routes as catalog_routes
 from apps.core import views as core
 from apps.environments.api.urls import routes as environment_routes
 from apps.experiments.api.urls import routes as experiment_routes
+from apps.experiments.views.linked import linked
 from apps.metering.api.urls import routes as metering_routes
 from apps.policies.api.urls import routes as policy_routes
 from apps.provisioning.api.urls import routes as provisioning_routes
@@ -46,6 +50,7 @@ urlpatterns = [
     path("accounts/", include("apps.accounts.urls")),
     path("environments/", include("apps.environments.urls")),
     path("experiments/", include("apps.experiments.urls")),
+    path("mlflow/", linked, name="mlflow-linked"),
     path("models/", include("apps.registry.urls")),
     path("modules/", include("apps.catalog.urls")),
     path("policies/", include("apps.policies.urls")),
