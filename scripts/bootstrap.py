@@ -96,9 +96,11 @@ def test(arguments, *, matrix):
     os.environ["CHROMIUM"] = browser_ensure()
     failed = _lint()
     # The browser journeys run by themselves: Playwright keeps an event loop running in its process, in which asyncio
-    # tests cannot run. Each of the two processes has a portal of its own, and whole files, whose fixtures are costly.
+    # tests cannot run. Each of the two processes has a portal of its own, and whole files, whose fixtures are costly,
+    # in the order of tests/durations.py.
     short = "" if matrix else " and not matrix"
-    parts = [["-n", "2", "--dist", "loadfile", "-m", f"{which}{short}"] for which in ("not e2e", "e2e")]
+    shared = ["-n", "2", "--dist", "loadfile", "--no-loadscope-reorder"]
+    parts = [[*shared, "-m", f"{which}{short}"] for which in ("not e2e", "e2e")]
     runs = [arguments] if arguments else parts
     codes = [
         subprocess.run([PYTHON, "-m", "pytest", *run], cwd=ROOT, stdin=subprocess.DEVNULL).returncode for run in runs

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +10,7 @@ import pytest
 # Before anything of the portal is imported, which would choose its own.
 os.environ["DJANGO_SETTINGS_MODULE"] = "portal.settings.test"
 
+from tests.durations import longest_first
 from tests.services import TestServices, worker_broker_select
 
 if TYPE_CHECKING:
@@ -41,12 +42,18 @@ def pytest_configure(config: pytest.Config) -> None:
     django.setup()
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Before `-m` chooses: Playwright leaves an event loop in its process, where the other tests could not go on."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Generator[None, object, object]:
+    """Before `-m` chooses: Playwright leaves an event loop in its process, where the other tests could not go on.
+
+    After everybody's ordering: what takes long begins first, where processes share the files."""
     for item in items:
         if "browser" in getattr(item, "fixturenames", ()):
             item.add_marker("e2e")
+    result = yield
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        longest_first(items)
+    return result
 
 
 @pytest.hookimpl(trylast=True)

@@ -2,10 +2,12 @@
 
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -86,55 +88,78 @@ def process_end(process: "subprocess.Popen[bytes]") -> None:
         process.wait()
 
 
-@pytest.fixture(scope="session")
-def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder = tmp_path_factory.mktemp("mlflow")
-    database = f"mlflow_{secrets.token_hex(6)}"
-    url = os.environ["DATABASE_URL"]
+@contextmanager
+def mlflow_database() -> Iterator[str]:
+    """A database of its own on the test run's PostgreSQL; the address names SQLAlchemy's driver, as MLflow wants it."""
+    database, url = f"mlflow_{secrets.token_hex(6)}", os.environ["DATABASE_URL"]
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {database}")
     head, _, tail = url.replace("postgresql://", "postgresql+psycopg://", 1).partition("?")
-    backend = head.rpartition("/")[0] + f"/{database}" + (f"?{tail}" if tail else "")
-    secret, port = secrets.token_urlsafe(32), free_port()
-    environment = clean_environment(MLFLOW_BACKEND_STORE_URI=backend, MLFLOW_SERVER_SECRET=secret)
-    arguments = ["--port", str(port), "--artifacts-destination", str(folder / "artifacts")]
-    log = folder / "server.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "apps.experiments.mlflow_server", *arguments],
-            cwd=ROOT,
-            env=environment,
-            stdout=output,
-            stderr=output,
-        )
     try:
-        seconds = wait_until_healthy(f"http://127.0.0.1:{port}/health", process, log)
-        yield Server(f"http://127.0.0.1:{port}", secret, folder, process, seconds, backend.replace("+psycopg", "", 1))
+        yield head.rpartition("/")[0] + f"/{database}" + (f"?{tail}" if tail else "")
     finally:
-        process_end(process)
         with psycopg.connect(url, autocommit=True) as connection:
             connection.execute(f"DROP DATABASE {database} WITH (FORCE)")
+
+
+@contextmanager
+def module_serving(
+    arguments: list[str], log: Path, health: str, *, seconds: float = 60, cwd: Path = ROOT, **environment: str
+) -> Iterator[tuple["subprocess.Popen[bytes]", float]]:
+    """`python -m …` from when it answers, which took the seconds, to its end and that of what it started."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [sys.executable, "-m", *arguments],
+            cwd=cwd,
+            env=clean_environment(**environment),
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
+    try:
+        yield process, wait_until_healthy(health, process, log, seconds)
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        process_end(process)
+
+
+@contextmanager
+def proxy_serving(server: Server) -> Iterator["subprocess.Popen[bytes]"]:
+    """The portal's route in front of the server, at its `proxy`."""
+    port = free_port()
+    address = f"http://127.0.0.1:{port}/mlflow"
+    arguments = ["tests.experiments.proxy_process", server.url, str(port)]
+    log = server.folder / "proxy.log"
+    with module_serving(arguments, log, f"{address}/health", MLFLOW_SERVER_SECRET=server.secret) as (process, _):
+        server.proxy = address
+        yield process
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder, secret, port = tmp_path_factory.mktemp("mlflow"), secrets.token_urlsafe(32), free_port()
+    address = f"http://127.0.0.1:{port}"
+    arguments = ["--port", str(port), "--artifacts-destination", str(folder / "artifacts")]
+    with (
+        mlflow_database() as backend,
+        module_serving(
+            ["apps.experiments.mlflow_server", *arguments],
+            folder / "server.log",
+            f"{address}/health",
+            MLFLOW_BACKEND_STORE_URI=backend,
+            MLFLOW_SERVER_SECRET=secret,
+        ) as (process, seconds),
+    ):
+        yield Server(address, secret, folder, process, seconds, backend.replace("+psycopg", "", 1))
 
 
 @pytest.fixture(scope="session")
 def mlflow(mlflow_server: Server) -> Iterator[Server]:
     """The server with the portal's route in front of it."""
-    port, log = free_port(), mlflow_server.folder / "proxy.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.experiments.proxy_process", mlflow_server.url, str(port)],
-            cwd=ROOT,
-            env=clean_environment(MLFLOW_SERVER_SECRET=mlflow_server.secret),
-            stdout=output,
-            stderr=output,
-        )
-    try:
-        wait_until_healthy(f"http://127.0.0.1:{port}/mlflow/health", process, log)
-        mlflow_server.proxy = f"http://127.0.0.1:{port}/mlflow"
+    with proxy_serving(mlflow_server) as process:
         mlflow_server.proxy_process = process
         yield mlflow_server
-    finally:
-        process_end(process)
 
 
 @pytest.fixture

@@ -57,6 +57,22 @@ def run_make(
     return run
 
 
+def five_runs_make(team: Team) -> Experiment:
+    """vision/digits/cnn with run0 to run4: the later, the better its auc and its loss."""
+    experiment = experiment_make(team, "vision/digits/cnn", main_metric="auc", run_count=5)
+    for number in range(5):
+        run_make(
+            experiment,
+            name=f"run{number}",
+            run_id=f"{number}" * 32,
+            metrics={"auc": 0.5 + number / 10, "loss": 1.0 - number / 10},
+            params={"lr": f"0.{number + 1}", "optimizer": "adam", "depth": "3" if number % 2 else "5"},
+            tags={"stage": "try"},
+            note="first line\nsecond" if number == 1 else "",
+        )
+    return experiment
+
+
 def _number_of(value: str) -> float | None:
     try:
         number = float(value)

@@ -1,17 +1,13 @@
 """A real MLflow server with workspaces vision, pricing and research, and the portal's route in front of it."""
 
-import os
 import secrets
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from tests.core.serving import free_port
-from tests.experiments.conftest import ROOT, Server, clean_environment, process_end, wait_until_healthy
+from tests.experiments.conftest import Server, mlflow_database, module_serving, proxy_serving
 from tests.experiments.mlflow_attacks import NOW, V2, V3
 
 HEADER = "X-MLFLOW-WORKSPACE"
@@ -46,55 +42,29 @@ def pairs(tags: dict[str, str]) -> list[dict[str, str]]:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WorkspaceServer]:
-    import psycopg
-
-    folder = tmp_path_factory.mktemp("workspaces")
-    database, url = f"mlflow_{secrets.token_hex(6)}", os.environ["DATABASE_URL"]
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {database}")
-    head, _, tail = url.replace("postgresql://", "postgresql+psycopg://", 1).partition("?")
-    backend = head.rpartition("/")[0] + f"/{database}" + (f"?{tail}" if tail else "")
-    port, log = free_port(), folder / "server.log"
-    arguments = ["--backend-store-uri", backend, "--artifacts-destination", f"file://{folder}/artifacts"]
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "mlflow", "server", *arguments, "--port", str(port), "--workers", "1",
-             "--enable-workspaces"],
+    folder, port = tmp_path_factory.mktemp("workspaces"), free_port()
+    address = f"http://127.0.0.1:{port}"
+    arguments = ["--artifacts-destination", f"file://{folder}/artifacts", "--port", str(port), "--workers", "1"]
+    with (
+        mlflow_database() as backend,
+        module_serving(
+            ["mlflow", "server", "--backend-store-uri", backend, *arguments, "--enable-workspaces"],
+            folder / "server.log",
+            f"{address}/health",
+            seconds=120,
             cwd=folder,
-            env=clean_environment(MLFLOW_DISABLE_TELEMETRY="true", MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false"),
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
-        )  # fmt: skip
-    try:
-        seconds = wait_until_healthy(f"http://127.0.0.1:{port}/health", process, log, 120)
-        found = WorkspaceServer(f"http://127.0.0.1:{port}", "", folder, process, seconds)
-        found.database_url = backend.replace("+psycopg", "", 1)
+            MLFLOW_DISABLE_TELEMETRY="true",
+            MLFLOW_SERVER_ENABLE_JOB_EXECUTION="false",
+        ) as (process, seconds),
+    ):
+        found = WorkspaceServer(address, "", folder, process, seconds, backend.replace("+psycopg", "", 1))
         for name in ("vision", "pricing", "research"):
             assert found.direct("POST", f"{V3}/workspaces", json={"name": name}).status_code < 300
         yield found
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process_end(process)
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute(f"DROP DATABASE {database} WITH (FORCE)")
 
 
 @pytest.fixture(scope="session")
 def route(server: WorkspaceServer) -> Iterator[WorkspaceServer]:
     """The server with the portal's route in front of it."""
-    port, log = free_port(), server.folder / "proxy.log"
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "tests.experiments.proxy_process", server.url, str(port)],
-            cwd=ROOT,
-            env=clean_environment(MLFLOW_SERVER_SECRET=""),
-            stdout=output,
-            stderr=output,
-        )
-    try:
-        wait_until_healthy(f"http://127.0.0.1:{port}/mlflow/health", process, log)
-        server.proxy = f"http://127.0.0.1:{port}/mlflow"
+    with proxy_serving(server):
         yield server
-    finally:
-        process_end(process)

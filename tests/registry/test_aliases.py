@@ -1,10 +1,8 @@
 """Moving aliases here, and noticing that they were moved elsewhere; on a real MLflow."""
 
-import threading
 from typing import Any
 
 import pytest
-from django.db import connection
 
 from apps.audit.models import AuditEvent
 from apps.core.exceptions import NotAllowed
@@ -17,7 +15,7 @@ from apps.registry.services.aliases import alias_delete, alias_set
 from apps.registry.services.cards import card_write
 from apps.registry.services.indexing import registry_drop, registry_round, registry_touch
 from tests.cast import Cast, browser
-from tests.registry.world import Registry
+from tests.registry.world import Registry, at_once
 
 pytestmark = pytest.mark.django_db
 
@@ -173,16 +171,7 @@ def test_a_move_of_ours_between_reading_and_comparing_is_not_called_foreign(
 @pytest.mark.django_db(transaction=True)
 def test_two_workers_note_a_move_once(cast: Cast, registry: Registry, scores: RegisteredModel) -> None:
     registry.alias("churn.scores", "champion", 2)
-
-    def touch() -> None:
-        registry_touch("churn.scores")
-        connection.close()
-
-    workers = [threading.Thread(target=touch) for _ in range(4)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(30)
+    at_once(lambda: registry_touch("churn.scores"))
     assert moves() == [("champion", None, 2, "elsewhere", "")]
 
 

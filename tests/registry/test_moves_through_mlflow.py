@@ -31,7 +31,7 @@ from tests.cast import Cast, browser
 from tests.core.serving import asgi_served
 from tests.experiments.conftest import Server
 from tests.factories import environment_running
-from tests.registry.world import Registry
+from tests.registry.world import Registry, at_once
 
 # What was written is only forgotten when the round's transaction commits.
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -363,16 +363,7 @@ def test_a_model_that_takes_the_name_inherits_no_calls(
 def test_workers_that_look_at_once_note_a_call_once(cast: Cast, route: Route, scores: RegisteredModel) -> None:
     route.alias("mira", "champion", 2)
     route.alias("mira", "champion", 1)
-
-    def touch() -> None:
-        registry_touch("churn.scores")
-        connection.close()
-
-    workers = [threading.Thread(target=touch) for _ in range(4)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join(30)
+    at_once(lambda: registry_touch("churn.scores"))
     assert [(move[1], move[2]) for move in moves()] == [(None, 2), (2, 1)]
     assert writes_read("churn.scores") == []
 

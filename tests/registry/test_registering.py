@@ -1,10 +1,8 @@
 """Registering a version from a run."""
 
-import threading
 from typing import Any
 
 import pytest
-from django.db import connection
 
 from apps.core.exceptions import NotAllowed
 from apps.experiments.models import Run
@@ -14,7 +12,7 @@ from apps.registry.exceptions import ModelNameTaken, RegisterInvalid
 from apps.registry.models import ModelVersion, RegisteredModel
 from apps.registry.services.registering import version_register
 from tests.cast import Cast, browser
-from tests.registry.world import Registry
+from tests.registry.world import Registry, at_once
 
 pytestmark = pytest.mark.django_db
 
@@ -69,13 +67,8 @@ def test_two_presses_at_once_register_once(cast: Cast, run: Run, made: list[str]
                 request="same-press",
             )
         )
-        connection.close()
 
-    presses = [threading.Thread(target=press) for _ in range(3)]
-    for each in presses:
-        each.start()
-    for each in presses:
-        each.join(30)
+    at_once(press, workers=3)
     assert [each.version for each in found] == [1, 1, 1]
     assert len(list(gateway.versions_of("churn.twice"))) == 1
 

@@ -1,4 +1,8 @@
+import threading
+from collections.abc import Callable
 from typing import Any
+
+from django.db import connection
 
 from tests.experiments.conftest import Server
 
@@ -41,3 +45,19 @@ class Registry:
     def delete(self, name: str) -> None:
         self.ask("DELETE", "registered-models/delete", json={"name": name})
         self.made.remove(name)
+
+
+def at_once(call: Callable[[], object], *, workers: int = 4) -> None:
+    """Make the same call in threads, each with a connection of its own."""
+
+    def work() -> None:
+        try:
+            call()
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(workers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
