@@ -19,6 +19,7 @@ LOWER = re.compile(
     r"([^a-z]|$)",
     re.IGNORECASE,
 )
+NOTEBOOK_LAUNCHERS = ("ipykernel_launcher.py", "colab_kernel_launcher.py")
 PACKAGE = re.compile(r"^\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*(?:(?:==|>=|~=|@)\s*([^\s;\\]+))?")
 
 
@@ -79,7 +80,16 @@ def requirements_section(packages: Sequence[dict[str, str]], *, alike: bool = Tr
     if not alike:
         named = Counter(name for one in packages for name in one)
         packages = [{name: version for name, version in one.items() if named[name] > 1} for one in packages]
-    return _texts("requirements", "Requirements", packages, lacking="not there")
+    rows = []
+    for name in dict.fromkeys(name for one in packages for name in sorted(one)):
+        # A run of which no packages are known says nothing of any of them.
+        known = [one.get(name) for one in packages if one]
+        cells = [
+            CompareCell(one.get(name, "not there"), same=one.get(name) == known[0]) if one else CompareCell("–")
+            for one in packages
+        ]
+        rows.append(CompareRow(name, cells, differs=len(set(known)) > 1))
+    return _section("requirements", "Requirements", rows)
 
 
 def packages_of(text: str) -> dict[str, str]:
@@ -105,11 +115,11 @@ def _section(key: str, title: str, rows: list[CompareRow]) -> Section:
     return Section(key, title, rows[:ROWS_MOST], differing, len(rows), max(0, len(rows) - ROWS_MOST))
 
 
-def _texts(key: str, title: str, of: Sequence[Mapping[str, str]], *, lacking: str = "–") -> Section:
+def _texts(key: str, title: str, of: Sequence[Mapping[str, str]]) -> Section:
     rows = []
     for name in dict.fromkeys(name for one in of for name in sorted(one)):
         values = [one.get(name) for one in of]
-        cells = [CompareCell(lacking if value is None else value, same=value == values[0]) for value in values]
+        cells = [CompareCell("–" if value is None else value, same=value == values[0]) for value in values]
         rows.append(CompareRow(name, cells, differs=len(set(values)) > 1))
     return _section(key, title, rows)
 
@@ -154,9 +164,15 @@ def _code(detail: RunDetail) -> dict[str, str]:
         "Branch": tags.get("slipway.git.branch") or tags.get("mlflow.source.git.branch", ""),
         "Repository": tags.get("slipway.git.repository") or tags.get("mlflow.source.git.repoURL", ""),
         "Uncommitted changes": {"true": "yes", "false": "no"}.get(dirty or "", ""),
-        "Started from": tags.get("mlflow.source.name", ""),
+        "Started from": source_said(tags.get("mlflow.source.name", "")),
     }
     return {key: value for key, value in said.items() if value}
+
+
+def source_said(name: str) -> str:
+    """What a run was started from: a file without folders; of a notebook MLflow knows the kernel's launcher only."""
+    file = re.split(r"[/\\]", name)[-1] or name
+    return "a notebook" if file in NOTEBOOK_LAUNCHERS else file[:200]
 
 
 def _tags(detail: RunDetail) -> dict[str, str]:

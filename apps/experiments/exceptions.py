@@ -1,6 +1,6 @@
 from typing import Any
 
-from apps.core.exceptions import InvalidInput, UserError
+from apps.core.exceptions import Conflict, InvalidInput, UserError
 
 
 class TrackerAway(UserError):
@@ -32,6 +32,19 @@ class TrackerRefused(UserError):
         said = data if isinstance(data, dict) else {}
         absent = status == 404 or said.get("error_code") == "RESOURCE_DOES_NOT_EXIST"
         return cls(str(said.get("message") or f"It answered {status}.")[:500], absent=absent)
+
+
+class NoteChanged(Conflict):
+    """Somebody wrote another note since the page was made; `now` is theirs."""
+
+    code = "experiments:note-changed"
+    title = "Somebody else has changed the note meanwhile"
+
+    def __init__(self, *, now: str) -> None:
+        super().__init__(
+            "Somebody has changed the note since you opened the page. Nothing was saved. Look, then decide."
+        )
+        self.now = now
 
 
 class FilterInvalid(InvalidInput):

@@ -1,5 +1,6 @@
 """What people send about lists of runs."""
 
+import re
 from typing import Any
 
 from django import forms
@@ -10,6 +11,7 @@ from apps.experiments.selectors.columns import column_read
 from apps.experiments.selectors.layout import MOST_COLUMNS
 
 MOST_CHOSEN = 200
+TAG_NAME = re.compile(r"[\w\-. :/]+")
 
 
 def surrogates_refuse(text: str) -> None:
@@ -39,12 +41,29 @@ class ChosenForm(forms.Form):
 
 
 class TagForm(ChosenForm):
-    key = forms.CharField(max_length=250, label="Tag", error_messages={"required": "Give the tag a name."})
-    value = forms.CharField(max_length=5000, required=False, strip=False)
+    key = forms.CharField(
+        max_length=250,
+        label="Tag",
+        error_messages={
+            "required": "Give the tag a name.",
+            "max_length": "The name of a tag has at most %(limit_value)s characters; this has %(show_value)s.",
+        },
+    )
+    value = forms.CharField(
+        max_length=5000,
+        required=False,
+        strip=False,
+        error_messages={"max_length": "A tag has at most %(limit_value)s characters; this has %(show_value)s."},
+    )
 
     def clean_key(self) -> str:
-        surrogates_refuse(self.cleaned_data["key"])
-        return str(self.cleaned_data["key"])
+        key = str(self.cleaned_data["key"])
+        surrogates_refuse(key)
+        if not TAG_NAME.fullmatch(key):
+            raise forms.ValidationError(
+                "The name of a tag holds letters, digits, spaces and _ - . : / only. Nothing was tagged."
+            )
+        return key
 
     def clean_value(self) -> str:
         surrogates_refuse(self.cleaned_data["value"])
@@ -52,7 +71,13 @@ class TagForm(ChosenForm):
 
 
 class SavedViewForm(forms.Form):
-    name = forms.CharField(max_length=80, error_messages={"required": "Give the view a name."})
+    name = forms.CharField(
+        max_length=80,
+        error_messages={
+            "required": "Give the view a name.",
+            "max_length": "The name of a view has at most %(limit_value)s characters; this has %(show_value)s.",
+        },
+    )
     query = forms.CharField(max_length=4000, required=False)
     experiment = forms.CharField(max_length=ID_LENGTH, required=False)
     shared = forms.BooleanField(required=False)

@@ -10,7 +10,7 @@ SECRET_PREFIX = "secret-"  # noqa: S105 - of names of fields
 
 
 class NoteForm(forms.Form):
-    """The note of a run, in Markdown, as MLflow keeps it."""
+    """The note of a run, in Markdown, as MLflow keeps it; `seen` is the mark of the one that the page was made with."""
 
     note = forms.CharField(
         required=False,
@@ -20,6 +20,7 @@ class NoteForm(forms.Form):
         widget=forms.Textarea(attrs={"rows": 10, "spellcheck": "true"}),
         help_text="Markdown: headings, lists, tables, code and links.",
     )
+    seen = forms.CharField(max_length=32, required=False, widget=forms.HiddenInput(attrs={"autocomplete": "off"}))
 
     def clean_note(self) -> str:
         note: str = self.cleaned_data["note"].replace("\r\n", "\n")

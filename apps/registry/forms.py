@@ -82,8 +82,8 @@ class RegisterForm(forms.Form):
     name = forms.ChoiceField(label="Register as", initial=NEW)
     new_name = forms.CharField(
         label="Name of the new model",
-        required=False,
         max_length=100,
+        error_messages={"required": "Give the new model a name, or choose one that is there."},
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false", "autocapitalize": "none"}),
     )
     description = forms.CharField(
@@ -92,6 +92,7 @@ class RegisterForm(forms.Form):
         help_text="Of the new model, in a sentence. Markdown.",
         widget=forms.Textarea(attrs={"rows": 3}),
     )
+    use_required_attribute = False  # which name is wanted is chosen in the form itself
 
     def __init__(
         self, *args: Any, models: list[tuple[str, str]], names: list[str], team: Team | None, **kwargs: Any
@@ -99,6 +100,7 @@ class RegisterForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.prefix_shown = f"{team.slug}." if team else ""
         self._choices(models, names)
+        self.fields["new_name"].required = self["name"].value() == NEW
 
     def _choices(self, models: list[tuple[str, str]], names: list[str]) -> None:
         model, name = self.fields["model"], self.fields["name"]
@@ -107,12 +109,6 @@ class RegisterForm(forms.Form):
         model.choices = models
         name.choices = [(NEW, "A new model"), *((each, each) for each in names)]
         self.fields["new_name"].help_text = f"Only for a new model. “{self.prefix_shown}” is put in front."
-
-    def clean(self) -> dict[str, Any]:
-        found = super().clean() or {}
-        if found.get("name") == NEW and not (found.get("new_name") or "").strip() and "new_name" not in self.errors:
-            self.add_error("new_name", "Give the new model a name, or choose one that is there.")
-        return found
 
     def wanted(self) -> dict[str, Any]:
         """For `version_register`."""

@@ -75,6 +75,34 @@ def metrics_read(metrics: Any) -> dict[str, Any]:
     return {text(each.get("key"), 250): number_read(each.get("value")) for each in pairs[:MOST_VALUES]}
 
 
+def metrics_of_version(model: Any, run: JSON) -> dict[str, Any]:
+    """Of the logged model, else of the run.
+
+    MLflow copies to a logged model what the run said at the step that `log_model` was given, 0 where none was: of a
+    curve that is its first point, and NaN becomes 0. Of a run with one model the newest values are meant; of one with
+    several nobody knows.
+    """
+    found, newest = metrics_read(model), metrics_read((run.get("data") or {}).get("metrics"))
+    if not found:
+        return newest
+    outputs = [each for each in (run.get("outputs") or {}).get("model_outputs") or [] if isinstance(each, dict)]
+    if any(whole(each.get("step")) for each in outputs):
+        return found
+    steps = {
+        text(each.get("key"), 250): whole(each.get("step")) for each in (run.get("data") or {}).get("metrics") or []
+    }
+    for each in model:
+        key = text(each.get("key"), 250) if isinstance(each, dict) else ""
+        if key in newest and not whole(each.get("step")) and not each.get("dataset_name"):
+            if steps[key] == 0 and newest[key] != "NaN":
+                continue
+            if len(outputs) < 2:
+                found[key] = newest[key]
+            else:
+                found.pop(key, None)
+    return found
+
+
 def params_read(params: Any) -> dict[str, str]:
     pairs = [each for each in params if isinstance(each, dict)] if isinstance(params, list) else []
     named = ((text(each.get("key") or each.get("name"), 250), text(each.get("value"), 6000)) for each in pairs)

@@ -128,7 +128,7 @@ class RunDetailActions:
         asked = RunNoteSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
         note = asked.validated_data["note"]
-        run_note_write(run=page.run, actor=page.user, before=page.detail.note, note=note)
+        run_note_write(run=page.run, actor=page.user, note=note)
         return Response({"note": note})
 
     @extend_schema(summary="What a run ran on, and what of it is verified", responses=RunLineageSerializer)

@@ -56,7 +56,7 @@ class LoggedModel:
     status: str
     created_at: datetime | None
     params: dict[str, str] = field(default_factory=dict)
-    metrics: list[tuple[str, float, str]] = field(default_factory=list)  # key, value, data set
+    metrics: list[tuple[str, float, str, int]] = field(default_factory=list)  # key, value, data set, step
     source_run_id: str = ""
     experiment_id: str = ""
 
@@ -77,6 +77,7 @@ class RunDetail:
     tags: dict[str, str]
     datasets: list[DatasetUsed]
     model_ids: list[str]
+    checkpoints: bool = False  # its models name the steps that they were logged at
 
     @property
     def note(self) -> str:
@@ -138,6 +139,7 @@ def run_parse(run: dict[str, Any]) -> RunDetail:
         tags=tags,
         datasets=[_dataset(one) for one in (run.get("inputs") or {}).get("dataset_inputs") or ()],
         model_ids=list(dict.fromkeys(str(one["model_id"]) for one in outputs if one.get("model_id"))),
+        checkpoints=any(str(one.get("step") or 0) != "0" for one in outputs),
     )
 
 
@@ -193,7 +195,7 @@ def _model(given: dict[str, Any]) -> LoggedModel:
         created_at=moment(info.get("creation_timestamp_ms")),
         params={str(one["key"]): str(one.get("value", "")) for one in data.get("params") or ()},
         metrics=[
-            (str(one["key"]), number(one.get("value")), str(one.get("dataset_name") or ""))
+            (str(one["key"]), number(one.get("value")), str(one.get("dataset_name") or ""), int(one.get("step") or 0))
             for one in data.get("metrics") or ()
         ],
         source_run_id=str(info.get("source_run_id") or ""),

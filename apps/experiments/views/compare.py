@@ -112,6 +112,7 @@ def _too_few(request: HttpRequest, user: User, runs: list[Run], missing: list[st
     """With one run, others of its experiment to choose from."""
     context: dict[str, Any] = {"missing": missing, "too_few": True, "one": runs[0] if runs else None, "suggested": []}
     context["crumbs"] = _crumbs(runs)
+    context["choose"] = {"label": "All runs", "url": reverse("experiments:runs"), "icon": "table"}
     if runs:
         others = Run.objects.visible_to(user).kept().filter(experiment=runs[0].experiment_id).exclude(pk=runs[0].pk)
         context["suggested"] = [{"run": other, "tone": TONES[Run.Status(other.status)]} for other in others[:SUGGESTED]]
@@ -159,7 +160,7 @@ def _packages(detail: RunDetail, lineage: Lineage) -> tuple[dict[str, str], str]
             raw = file_read(Source(detail.run_id, model.model_id), "requirements.txt", most=REQUIREMENTS_BYTES)
         except TrackerRefused:
             continue
-        return packages_of(raw.decode("utf-8", "replace")), f"model {model.name or model.model_id}"
+        return packages_of(raw.decode("utf-8", "replace")), f"model “{model.name or model.model_id}”"
     if lineage.requirements:
         return packages_of(lineage.requirements), "Python environment"
     return {}, "not known"

@@ -15,7 +15,9 @@ from apps.experiments.views.finding import query_kept
 
 
 def group_asked(get: QueryDict) -> ColumnKey | None:
-    column = column_read(get.get("group", "").replace("\0", ""))
+    """What `group=` names; a bare name is that of a parameter."""
+    asked = get.get("group", "").replace("\0", "").strip()
+    column = column_read(asked) or (column_read(f"params.{asked}") if asked else None)
     return column if column is not None and column.kind in {"params", "tags"} else None
 
 
@@ -49,17 +51,18 @@ def group_metrics(get: QueryDict, query: RunQuery) -> list[str]:
 
 
 def _row(get: QueryDict, query: RunQuery, column: ColumnKey, group: Group, metrics: list[str]) -> dict[str, Any]:
-    figures = [group.figures.get(metric) for metric in metrics]
-    cells = [
-        value
-        for one in figures
-        for value in ((one.mean, one.least, one.most) if one is not None else (None, None, None))
-    ]
+    cells = []
+    for metric in metrics:
+        one = group.figures.get(metric)
+        figures = (one.mean, one.least, one.most) if one is not None else (None, None, None)
+        for label, value in zip((f"{metric} mean", "min", "max"), figures, strict=True):
+            shown = number_tag(value) if value is not None else format_html("{}", "–")
+            cells.append({"label": label, "shown": shown})
     return {
         "value": group.value,
         "count": group.count,
         "url": f"?{query_kept(get, 'group', filter=filter_print(_narrowed(query.node, column, group.value)))}",
-        "cells": [number_tag(value) if value is not None else format_html("{}", "–") for value in cells],
+        "cells": cells,
     }
 
 

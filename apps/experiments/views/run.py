@@ -1,5 +1,6 @@
 """The page of one run: what was logged, its metrics, its notes, its traces and where it came from."""
 
+import math
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -10,15 +11,15 @@ from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
 
 from apps.environments.models import Environment
-from apps.experiments.exceptions import TrackerAway, TrackerRefused
+from apps.experiments.exceptions import NoteChanged, TrackerAway, TrackerRefused
 from apps.experiments.gateway.run_detail import LoggedModel, MetricLast, models_read, ranges_read, traces_read
 from apps.experiments.markdown import markdown_html
 from apps.experiments.models import Run
 from apps.experiments.registry import models_from
 from apps.experiments.run_forms import NoteForm
-from apps.experiments.services.run_notes import run_note_write
+from apps.experiments.services.run_notes import note_mark, run_note_write
 from apps.experiments.views.run_finding import RunPage, run_page, writing_require
-from apps.experiments.views.run_presenting import facts_of, ran_on_facts, trace_row, use_facts
+from apps.experiments.views.run_presenting import dataset_from, facts_of, ran_on_facts, trace_row, use_facts
 
 PARAMS_SHOWN, METRICS_SHOWN, CHILDREN_SHOWN = 200, 50, 100
 METRICS_PAGE = 50
@@ -46,7 +47,8 @@ def run(request: HttpRequest, run_id: str) -> HttpResponse:
         "user_tags": [pair for pair in tags if not pair[0].startswith("slipway.")],
         "slipway_tags": [pair for pair in tags if pair[0].startswith("slipway.")],
         "note_html": markdown_html(detail.note) if detail.note else "",
-        "note_form": NoteForm(initial={"note": detail.note}),
+        "note_form": NoteForm(initial={"note": detail.note, "seen": note_mark(detail.note)}),
+        "datasets": [{"of": one, "source": dataset_from(one)} for one in detail.datasets],
         "models": _models(page),
         "ran_on": ran_on_facts(page),
         **_family(page),
@@ -70,11 +72,27 @@ def _models(page: RunPage) -> list[dict[str, Any]]:
     return [
         {
             "model": model,
+            "metrics": _own_metrics(page, model),
             "versions": [version for version in registered if version.logged_model_id == model.model_id],
             "files_url": f"{page.url('run-artifacts')}?model={model.model_id}",
             "register_url": f"/models/register/?run={page.run.run_id}&model={model.model_id}",
         }
         for model in models
+    ]
+
+
+def _own_metrics(page: RunPage, model: LoggedModel) -> list[tuple[str, float, str]]:
+    """Without the first points of the run's curves, which MLflow copies to a model that was logged without a step."""
+    newest = {metric.key: metric for metric in page.detail.metrics}
+
+    def is_first_point(key: str, dataset: str, step: int) -> bool:
+        of = newest.get(key)
+        return of is not None and not step and not dataset and (of.step > 0 or math.isnan(of.value))
+
+    return [
+        (key, value, dataset)
+        for key, value, dataset, step in model.metrics
+        if page.detail.checkpoints or not is_first_point(key, dataset, step)
     ]
 
 
@@ -154,19 +172,27 @@ def _query(request: HttpRequest, number: int) -> str:
 @require_http_methods(["GET", "HEAD", "POST"])
 def note(request: HttpRequest, run_id: str) -> HttpResponse:
     """The note's form, by itself and as a part of the run's page."""
-    page, status = run_page(request, run_id), 0
-    form = NoteForm(request.POST if request.method == "POST" else None, initial={"note": page.detail.note})
+    page, status, theirs = run_page(request, run_id), 0, None
+    initial = {"note": page.detail.note, "seen": note_mark(page.detail.note)}
+    form = NoteForm(request.POST if request.method == "POST" else None, initial=initial)
     if request.method == "POST":
         writing_require(page.user, page.experiment)
         if form.is_valid():
             try:
-                run_note_write(run=page.run, actor=page.user, before=page.detail.note, note=form.cleaned_data["note"])
+                given = form.cleaned_data
+                run_note_write(run=page.run, actor=page.user, note=given["note"], seen=given["seen"] or None)
             except TrackerAway as error:
                 form.add_error(None, f"{error} The note is still here.")
                 status = error.status
+            except NoteChanged as error:
+                form.add_error(None, str(error))
+                status, theirs = error.status, markdown_html(error.now)
+                # Sending it once more is a decision with open eyes.
+                form.data = {"note": given["note"], "seen": note_mark(error.now)}
             else:
                 return redirect(page.url())
-    context = {**page.frame("run"), "form": form}
+    note_html = markdown_html(page.detail.note) if page.detail.note and not page.may_write else ""
+    context = {**page.frame("run"), "form": form, "theirs": theirs, "note_html": note_html}
     return render(request, "experiments/run_note.html", context, status=status or (422 if form.errors else 200))
 
 

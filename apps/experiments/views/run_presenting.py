@@ -1,13 +1,15 @@
 """The parts of a run's page, each as one of the components takes it."""
 
 import contextlib
+import json
 from typing import Any
 
 from django.utils.html import format_html
 
 from apps.core.templatetags.portal_ui import duration, elapsed, four_digits
 from apps.core.templatetags.portal_ui import time as time_tag
-from apps.experiments.gateway.run_detail import moment
+from apps.experiments.comparison import source_said
+from apps.experiments.gateway.run_detail import DatasetUsed, moment
 from apps.experiments.lineage import Standing
 from apps.experiments.markdown import link_is_safe
 from apps.experiments.models import Run
@@ -39,9 +41,21 @@ def facts_of(page: RunPage) -> list[dict[str, Any]]:
             }
         )
     if source := tags.get("mlflow.source.name"):
-        facts.append({"label": "Started from", "value": source[:200], "title": source})
+        facts.append({"label": "Started from", "value": source_said(source), "title": source[:1000]})
     facts.append({"label": "Run id", "value": format_html("<code>{}</code>", page.run.run_id)})
     return facts
+
+
+def dataset_from(dataset: DatasetUsed) -> str:
+    """Where a data set was read, out of MLflow's JSON of it: its address where it has one, else all of that."""
+    if dataset.source_type == "code":
+        return "made in the code"
+    with contextlib.suppress(ValueError, RecursionError):
+        said = json.loads(dataset.source)
+        for name in ("uri", "url", "path", "table_name", "delta_table_name"):
+            if isinstance(said, dict) and isinstance(said.get(name), str):
+                return str(said[name])
+    return dataset.source or dataset.source_type
 
 
 def _code_note(tags: dict[str, str], *, dirty: bool) -> Any:
@@ -59,6 +73,8 @@ def use_facts(run: Run) -> list[dict[str, Any]]:
     use = use_of_run(run)
     if use is None:
         return []
+    if not use.core_seconds and not use.memory_byte_seconds:
+        return [{"label": "Processor", "value": "not metered yet"}]
     facts = [
         {"label": "Processor", "value": f"{duration(use.core_seconds)} of a core"},
         {"label": "Memory", "value": f"{four_digits(use.memory_gib_hours)} GB hours"},

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from apps.accounts.models import Team
 from apps.core.exceptions import InvalidInput, NotAllowed, UserError
+from apps.experiments.exceptions import NoteChanged
 from apps.experiments.forms import BaselineForm, ChosenForm, LayoutForm, SavedViewForm, TagForm
 from apps.experiments.models import Experiment, Run, SavedView
 from apps.experiments.run_forms import NoteForm
@@ -22,21 +23,27 @@ from apps.experiments.selectors.layout import MOST_COLUMNS, Shown, columns_kept,
 from apps.experiments.selectors.runs import RunQuery
 from apps.experiments.services.bulk import WHAT_MEMBERS_DO, may_change, runs_archive, runs_restore, runs_tag
 from apps.experiments.services.layouts import baseline_set, layout_save
-from apps.experiments.services.run_notes import run_note_write
+from apps.experiments.services.run_notes import note_mark, run_note_write
 from apps.experiments.services.views import view_delete, view_save
 from apps.experiments.views.finding import experiment_asked, person, query_kept, table_url
 
+NOUNS = {"metrics": "metric", "params": "parameter", "tags": "tag"}
+EXPORTS = {"export-csv": "csv", "export-parquet": "parquet"}
+MOST_EXPORTED = 100  # as many ids as a filter holds
 LOOKS = {"compare": "experiments:compare", "charts": "experiments:charts"}
 KINDS = (("metrics", "Metrics"), ("params", "Parameters"), ("tags", "Tags"))
 
 
 def _back(request: HttpRequest, shown: Experiment | None, *drop: str) -> HttpResponse:
     """To the table as it was, by the query it had."""
+    return redirect(f"{table_url(shown)}?{query_kept(_kept(request), *drop)}")
+
+
+def _kept(request: HttpRequest) -> QueryDict:
     try:
-        kept = QueryDict(request.POST.get("kept", "")[:8000].replace("\0", ""))
+        return QueryDict(request.POST.get("kept", "")[:8000].replace("\0", ""))
     except (UnicodeError, ValueError):
-        kept = QueryDict()
-    return redirect(f"{table_url(shown)}?{query_kept(kept, *drop)}")
+        return QueryDict()
 
 
 @login_required
@@ -57,7 +64,15 @@ def columns(request: HttpRequest) -> HttpResponse:
         "kept": query_kept(request.GET),
         "back_url": f"{table_url(shown)}?{query_kept(request.GET)}",
         "own": bool(own),
-        "chosen": [{"key": one.key, "label": OWN.get(one.key, one.column.key), "pinned": one.pinned} for one in kept],
+        "chosen": [
+            {
+                "key": one.key,
+                "label": OWN.get(one.key, one.column.key),
+                "kind": NOUNS.get(one.column.kind, ""),
+                "pinned": one.pinned,
+            }
+            for one in kept
+        ],
         "widths": [f"{one.width} {one.key}" for one in kept if one.width],
         "groups": [
             (title, [{"key": key, "label": label} for key, label in rows if key not in chosen])
@@ -85,9 +100,8 @@ def layout(request: HttpRequest) -> HttpResponse:
     if request.headers.get("X-Requested-With") == "fetch":
         return HttpResponse(status=204)
     if "up" in request.POST or "down" in request.POST:
-        kept = QueryDict(request.POST.get("kept", "")[:8000].replace("\0", ""))
         ident = shown.pk if shown else ""
-        return redirect(f"{reverse('experiments:columns')}?{query_kept(kept)}&experiment={ident}")
+        return redirect(f"{reverse('experiments:columns')}?{query_kept(_kept(request))}&experiment={ident}")
     return _back(request, shown, "column")
 
 
@@ -108,12 +122,14 @@ def baseline(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_POST
 def bulk(request: HttpRequest) -> HttpResponse:
-    """Compare, draw, tag, archive or restore the runs that are selected."""
+    """Compare, draw, export, tag, archive or restore the runs that are selected."""
     shown = experiment_asked(request, request.POST.get("experiment", ""))
     action = request.POST.get("action", "")
     form = TagForm(request.POST) if action == "tag" else ChosenForm(request.POST)
-    if action not in {"tag", "archive", "restore", *LOOKS}:
-        raise InvalidInput("Say what is to be done: compare, charts, tag, archive or restore.")
+    if action not in {"tag", "archive", "restore", *LOOKS, *EXPORTS}:
+        raise InvalidInput(
+            "Say what is to be done: compare, charts, export-csv, export-parquet, tag, archive or restore."
+        )
     if not form.is_valid():
         messages.error(request, " ".join(str(one) for found in form.errors.values() for one in found))
         return _back(request, shown)
@@ -121,6 +137,8 @@ def bulk(request: HttpRequest) -> HttpResponse:
         return _look(action, shown, form.cleaned_data["run"])
     found = _runs(request, form.cleaned_data["run"])
     user = person(request)
+    if action in EXPORTS:
+        return _export(request, EXPORTS[action], shown, found)
     try:
         if action == "tag":
             key, value = form.cleaned_data["key"], form.cleaned_data["value"]
@@ -132,7 +150,8 @@ def bulk(request: HttpRequest) -> HttpResponse:
     except NotAllowed:
         raise
     except UserError as error:
-        messages.error(request, str(error))
+        told = " ".join(one for found in error.errors.values() for one in found)
+        messages.error(request, told or str(error))
         return _back(request, shown)
     messages.success(request, said)
     return _back(request, shown)
@@ -143,6 +162,24 @@ def _look(action: str, shown: Experiment | None, run_ids: list[str]) -> HttpResp
     name = "experiments:experiment-charts" if action == "charts" and shown else LOOKS[action]
     address = reverse(name, args=[shown.pk] if action == "charts" and shown else [])
     return redirect(f"{address}?{urlencode([('run', run_id) for run_id in run_ids])}")
+
+
+def _export(request: HttpRequest, form: str, shown: Experiment | None, runs: list[Run]) -> HttpResponse:
+    """To the file of the runs that are selected, in the order and with the columns of the table."""
+    if len(runs) > MOST_EXPORTED:
+        told = f"At most {MOST_EXPORTED} selected runs make a file. Export above the table takes all of the filter."
+        messages.error(request, told)
+        return _back(request, shown)
+    ids = ", ".join(f"'{run.run_id}'" for run in runs)
+    asked = {
+        "format": form,
+        "columns": "shown",
+        "experiment": shown.pk if shown else "",
+        "filter": f"run_id IN ({ids})",
+        "ordering": _kept(request).get("ordering", ""),
+        "archived": "1" if runs[0].archived else "",
+    }
+    return redirect(f"{reverse('experiments:export')}?{urlencode(asked)}")
 
 
 def _runs_said(count: int) -> str:
@@ -161,7 +198,7 @@ def _runs(request: HttpRequest, run_ids: list[str]) -> list[Run]:
 @login_required
 @require_POST
 def note(request: HttpRequest) -> HttpResponse:
-    """A note written in its cell; answered with the cell's text."""
+    """A note written in its cell; answered with the cell's text, or with what somebody else wrote since (409)."""
     run = _runs(request, [request.POST.get("run", "")[:33].replace("\0", "")])[0]
     user = person(request)
     if not may_change(user, [run.experiment]):
@@ -169,7 +206,12 @@ def note(request: HttpRequest) -> HttpResponse:
     form = NoteForm(request.POST)
     if not form.is_valid():
         return HttpResponse(" ".join(form.errors["note"]), status=422, content_type="text/plain; charset=utf-8")
-    run_note_write(run=run, actor=user, before=run.note, note=form.cleaned_data["note"])
+    before = request.POST.get("before")
+    seen = None if before is None else note_mark(before)
+    try:
+        run_note_write(run=run, actor=user, note=form.cleaned_data["note"], seen=seen)
+    except NoteChanged as error:
+        return HttpResponse(error.now, status=error.status, content_type="text/plain; charset=utf-8")
     return HttpResponse(form.cleaned_data["note"], content_type="text/plain; charset=utf-8")
 
 

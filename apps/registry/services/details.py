@@ -69,16 +69,10 @@ def _unreadable(reason: str) -> dict[str, Any]:
 
 def _numbers(row: ModelVersion) -> dict[str, Any]:
     """Metrics and parameters: of the logged model where it has any, else of the run."""
-    metrics: dict[str, Any] = {}
-    params: dict[str, str] = {}
-    if row.logged_model_id:
-        data = (gateway.logged_model_get(row.logged_model_id) or {}).get("data") or {}
-        metrics, params = reading.metrics_read(data.get("metrics")), reading.params_read(data.get("params"))
-    if row.run_id and not (metrics and params):
-        data = (gateway.run_get(row.run_id) or {}).get("data") or {}
-        metrics = metrics or reading.metrics_read(data.get("metrics"))
-        params = params or reading.params_read(data.get("params"))
-    return {"metrics": metrics, "params": params}
+    model = (gateway.logged_model_get(row.logged_model_id) or {}).get("data") or {} if row.logged_model_id else {}
+    run = (gateway.run_get(row.run_id) or {}) if row.run_id else {}
+    params = reading.params_read(model.get("params")) or reading.params_read((run.get("data") or {}).get("params"))
+    return {"metrics": reading.metrics_of_version(model.get("metrics"), run), "params": params}
 
 
 def _files(row: ModelVersion) -> dict[str, Any]:

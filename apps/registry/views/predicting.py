@@ -4,9 +4,10 @@ from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_http_methods
 
 from apps.core.exceptions import UserError
 from apps.registry.deployed import deployments_of
@@ -23,11 +24,13 @@ ANSWER_SHOWN = 20_000
 
 @sensitive_post_parameters()
 @login_required
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def predict(request: HttpRequest, name: str, number: int) -> HttpResponse:
-    """Answer, time or error beside the form; with htmx that part alone."""
+    """Answer, time or error beside the form; with htmx that part alone. Who comes by the address gets the form."""
     model = model_find(request, name)
     version = version_find(model, number)
+    if request.method != "POST":
+        return redirect(f"{reverse('registry:version', args=[name, number])}#predict")
     deployments = [each for each in deployments_of([name], person(request)) if each.version == number]
     form = PredictionForm(
         request.POST,

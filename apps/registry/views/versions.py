@@ -23,6 +23,7 @@ from apps.registry.signature import signature_stored
 from apps.registry.views.finding import crumbs, model_find, person, version_find
 
 METRICS_SHOWN = 200
+STAMPED = ("mlflow.", "slipway.")  # what the page says in words
 
 
 @login_required
@@ -54,7 +55,7 @@ def version_context(request: HttpRequest, model: RegisteredModel, row: ModelVers
         "requirements": "\n".join(row.requirements),
         "metrics": sorted(row.metrics.items())[:METRICS_SHOWN],
         "params": sorted(row.params.items())[:METRICS_SHOWN],
-        "tags": [(key, value) for key, value in sorted(row.tags.items()) if not key.startswith("mlflow.")],
+        "tags": [(key, value) for key, value in sorted(row.tags.items()) if not key.startswith(STAMPED)],
         "stages": lineage_of(row, run, deployments),
         "deployments": deployments,
         "may_change": may_change,
@@ -98,6 +99,10 @@ def _facts(row: ModelVersion) -> list[dict[str, Any]]:
         {"label": "Registered", "value": time_tag(row.created_at), "note": author},
         {"label": "Kind", "value": ", ".join(flavor for flavor in row.flavors if flavor != "python_function") or None},
         {"label": "Python", "value": row.python or None},
-        {"label": "Size", "value": size, "note": f"{len(row.files)} files" if row.files else ""},
+        {"label": "Size", "value": size, "note": _files_said(len(row.files))},
         {"label": "Digest", "value": row.digest[:12] or None, "title": row.digest},
     ]
+
+
+def _files_said(count: int) -> str:
+    return f"{count:,} file{'' if count == 1 else 's'}" if count else ""

@@ -7,10 +7,10 @@
   if (!root || !table) return;
   const announce = (text) => window.Slipway.announce(text);
 
-  /* The answer, or null where there is none. */
+  /* The answer, or null where there is none: a redirect leads to the page that signs in. */
   function send(url, values) {
     const headers = { "X-CSRFToken": window.Slipway.csrfToken(), "X-Requested-With": "fetch" };
-    return fetch(url, { method: "POST", body: new URLSearchParams(values), headers }).catch(() => null);
+    return fetch(url, { method: "POST", body: new URLSearchParams(values), headers, redirect: "error" }).catch(() => null);
   }
   window.SlipwayRuns = { send };
 
@@ -52,8 +52,14 @@
     last = event.target;
     selected();
   });
+  // Beside the box is as good as in it: a finger is wider than it.
+  table.addEventListener("click", (event) => {
+    if (event.target.matches("tbody td.cell-check")) event.target.querySelector("input[name=run]")?.click();
+  });
   bar?.addEventListener("reset", () => setTimeout(selected));
   selected();
+  // Going back, the browser selects again what was selected, after this script has run.
+  addEventListener("pageshow", selected);
 
   /* Notes */
   table.addEventListener("click", (event) => {
@@ -65,7 +71,7 @@
 
   function noteEdit(link) {
     const cell = link.closest("td");
-    const before = cell.title || (link.textContent === "–" ? "" : link.textContent);
+    let before = cell.title || (link.textContent === "–" ? "" : link.textContent);
     /* A note of several lines is edited on the run's page, so that none of them is lost. */
     if (before.includes("\n") || before.endsWith("…")) {
       location.href = link.href;
@@ -76,34 +82,55 @@
     link.hidden = true;
     cell.append(field);
     field.focus();
+    const problem = Object.assign(document.createElement("p"), { className: "run-note-problem", hidden: true });
+    problem.setAttribute("role", "alert");
+    cell.append(problem);
     let done = false;
-    const end = () => { done = true; field.remove(); link.hidden = false; };
+    const show = (text) => {
+      link.textContent = text.split("\n").find((line) => line.trim()) || "–";
+      cell.title = text;
+    };
+    const end = () => {
+      done = true;
+      field.remove();
+      problem.remove();
+      link.hidden = false;
+    };
+    /* The text stays in the field, and what is wrong stands below it. */
+    function refuse(text) {
+      done = false;
+      field.readOnly = false;
+      field.setAttribute("aria-invalid", "true");
+      problem.textContent = text;
+      problem.hidden = false;
+    }
     async function save() {
       if (done) return;
       const text = field.value.trim();
       if (text === before) return end();
       done = true;
       field.readOnly = true;
-      const answer = await send(root.dataset.noteUrl, [["run", link.dataset.note], ["note", text]]);
-      if (!answer?.ok) {
-        done = false;
-        field.readOnly = false;
-        field.setAttribute("aria-invalid", "true");
-        announce("The note could not be saved. It is kept in the field; try again in a moment.");
-        return undefined;
+      const answer = await send(root.dataset.noteUrl, [["run", link.dataset.note], ["note", text], ["before", before]]);
+      if (answer?.status === 409) {
+        // What they wrote is what the cell says now; to save once more is a decision with open eyes.
+        before = await answer.text();
+        show(before);
+        return refuse(before ? `Somebody wrote “${before.slice(0, 200)}” meanwhile. Enter replaces it, Esc keeps it.` : "Somebody emptied it meanwhile. Enter saves yours, Esc leaves it empty.");
       }
-      link.textContent = text || "–";
-      cell.title = text;
+      if (answer?.status === 403) return refuse("Not saved: you may be signed out. Copy your text, then load the page again.");
+      if (!answer?.ok) return refuse("Not saved. It is kept here; try again in a moment.");
+      show(text);
       announce("The note is saved");
       return end();
     }
     field.addEventListener("keydown", (event) => {
-      if (event.key === "Enter") save().then(() => link.focus());
+      if (event.key === "Enter") save().then(() => { if (!link.hidden) link.focus(); });
       else if (event.key === "Escape") { end(); link.focus(); }
       else return;
       event.preventDefault();
       event.stopPropagation();
     });
-    field.addEventListener("blur", save);
+    // After a refusal, to leave the field is no decision.
+    field.addEventListener("blur", () => { if (problem.hidden) save(); });
   }
 })();

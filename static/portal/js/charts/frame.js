@@ -165,8 +165,10 @@
 
   /* What stands in place of a chart that cannot be drawn, and what to do. */
   function message(host, title, text, action) {
+    /* An error's sentences may begin with its title. */
+    const rest = text?.startsWith(`${title}.`) ? text.slice(title.length + 1).trim() : text;
     host.replaceChildren(make("div", { class: "empty" },
-      make("p", { class: "empty-title" }, title), text ? make("p", { class: "empty-text" }, text) : null,
+      make("p", { class: "empty-title" }, title), rest ? make("p", { class: "empty-text" }, rest) : null,
       action ? make("div", { class: "actions" }, make("button", { class: "btn btn-sm", type: "button", onclick: action.run }, action.label)) : null));
   }
 
