@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 from tests.e2e.conftest import Portal, sign_in
 from tests.e2e.notebook import LAUNCH_FORM, notebooks_destroy
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300), pytest.mark.matrix]
 
 NAME = "too large for the rules"
 RULES = """package slipway

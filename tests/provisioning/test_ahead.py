@@ -13,6 +13,7 @@ from apps.catalog.services.registering import _archive
 from apps.provisioning.agent.ahead import BuildAhead, runtime_of
 from apps.provisioning.machine import Machine, MachineError
 from apps.provisioning.machine.runtimes import RuntimeSpec
+from portal.up.process import started_at
 
 pytestmark = pytest.mark.django_db
 
@@ -67,7 +68,7 @@ def test_nothing_is_begun_while_changes_go_on_and_all_is_done_later(machine: Mac
 
 def test_the_end_of_the_agent_ends_a_build_and_leaves_nothing(machine: Machine, tmp_path: Path) -> None:
     endless = tmp_path / "uv"
-    endless.write_text(f"#!/bin/sh\necho $$ > {tmp_path}/pid\nexec sleep 600\n")
+    endless.write_text(f"#!/bin/sh\nsleep 600 &\necho $$ $! > {tmp_path}/pids\nwait\n")
     endless.chmod(0o755)
     machine.runtimes._uv = str(endless)
     stopping = threading.Event()
@@ -76,7 +77,7 @@ def test_the_end_of_the_agent_ends_a_build_and_leaves_nothing(machine: Machine, 
     with pytest.raises(MachineError, match="ended before"):
         machine.runtimes.prepare(RuntimeSpec("# endless\n"), ended=stopping)
     assert time.monotonic() - started < 20
-    assert not Path(f"/proc/{int((tmp_path / 'pid').read_text())}").exists()
+    assert [pid for pid in map(int, (tmp_path / "pids").read_text().split()) if started_at(pid) is not None] == []
     assert list(machine.layout.runtimes.glob(".building-*")) == []
 
 

@@ -81,7 +81,7 @@ def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Up]]:
     def start(**environ: str) -> Up:
         log = data.parent / f"out{len(running)}"
         own = {name: value for name, value in os.environ.items() if name not in NOT_INHERITED}
-        own |= {"SLIPWAY_DATA": str(data), "DEMO": "0", "PORT": str(free_port()), **environ}
+        own |= {"SLIPWAY_DATA": str(data), "DEMO": "0", "PREBUILD": "0", "PORT": str(free_port()), **environ}
         with log.open("wb") as output:
             process = subprocess.Popen(
                 [sys.executable, str(ROOT / "manage.py"), "up"],

@@ -1,6 +1,7 @@
 """The runs table: of one experiment, or over all of them."""
 
 from typing import Any
+from urllib.parse import quote
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, QueryDict
@@ -107,6 +108,7 @@ def _rows(
         "rows": rows_drawn(page.rows, drawn),
         "columns": table.columns,
         "heads": drawn.heads(),
+        "columns_shown": "".join(f"&shown={quote(shown.key, safe='')}" for shown in table.columns),
         "baseline": drawn.baseline_row(),
         "count": page.count,
         "families": bool(families),

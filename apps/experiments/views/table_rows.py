@@ -19,6 +19,8 @@ from apps.experiments.views.finding import query_kept
 from apps.experiments.views.table_cells import Cells, holds_numbers, is_numeric, label_of, run_url
 
 NAME_SHOWN = 60
+HEAD_SHOWN = 32
+KINDS = {"metrics": "Metric", "params": "Parameter", "tags": "Tag"}
 CHILD = ' class="run-child"'
 DIM = ' class="run-dim" title="Itself not of the filter; runs below it are"'
 
@@ -62,32 +64,36 @@ class Drawn:
             "cells": self.cells.of(self.baseline, self.base_values, compared=False),
         }
 
-    def heads(self) -> list[dict[str, Any]]:
+    def heads(self) -> SafeString:
         """The name first; each with the address that orders by it, the other way where it does already."""
-        name = {"key": "name", "label": "Run", "kind": "", "numeric": False, "pinned": True, "width": None}
-        heads = [name]
         rows = list(self.table.values.values())
-        heads += [
-            {
-                "key": shown.key,
-                "label": label_of(shown),
-                "kind": {"metrics": "Metric", "params": "Parameter", "tags": "Tag"}.get(shown.column.kind, ""),
-                "numeric": is_numeric(shown) or holds_numbers(shown, rows),
-                "pinned": shown.pinned,
-                "width": shown.width,
-            }
-            for shown in self.table.columns
-        ]
-        return [{**head, **self._sorting(str(head["key"]), bool(head["numeric"]))} for head in heads]
+        heads = [self._head("name", "Run", 'class="cell-name"', numeric=False)]
+        for shown in self.table.columns:
+            numeric = is_numeric(shown) or holds_numbers(shown, rows)
+            css = f"{'cell-num' if numeric else ''}{' cell-pinned' if shown.pinned else ''}"
+            width = f' data-width="{shown.width}"' if shown.width else ""
+            heads.append(self._head(shown.key, label_of(shown), f'class="{css}"{width}', numeric=numeric))
+        return SafeString("".join(heads))
 
-    def _sorting(self, key: str, numeric: bool) -> dict[str, str]:
+    def _head(self, key: str, label: str, attributes: str, *, numeric: bool) -> str:
+        sort, url = self._sorting(key, numeric)
+        kind = KINDS.get(key.partition(".")[0], "") if "." in key else ""
+        shown = escape(label if len(label) <= HEAD_SHOWN else f"{label[: HEAD_SHOWN - 1]}…")
+        if url:
+            said = f'<span class="head-kind">{kind}</span> ' if kind else ""
+            title = f"{kind} {escape(label)}" if kind else escape(label)
+            shown = f'<a href="{escape(url)}" title="{title}">{said}{shown}</a>'
+        sorted_by = f' aria-sort="{sort}"' if sort else ""
+        return f'<th scope="col" data-key="{escape(key)}" {attributes}{sorted_by}>{shown}</th>'
+
+    def _sorting(self, key: str, numeric: bool) -> tuple[str, str]:
+        """Which way it sorts now, and where a click on it leads; nowhere for what cannot be sorted by."""
         ordering = self.query.ordering
-        sorts = key in COLUMNS or "." in key
         if ordering.column == key:
             turned = key if ordering.descending else f"-{key}"
-            return {"sort": "descending" if ordering.descending else "ascending", "url": self._url(turned)}
+            return "descending" if ordering.descending else "ascending", self._url(turned)
         first = f"-{key}" if numeric or key in {"started_at", "ended_at"} else key
-        return {"sort": "", "url": self._url(first) if sorts else ""}
+        return "", self._url(first) if key in COLUMNS or "." in key else ""
 
     def _url(self, ordering: str) -> str:
         return f"?{query_kept(self.get, ordering=ordering)}"

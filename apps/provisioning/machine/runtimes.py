@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -277,8 +278,11 @@ class Runtimes:
 
     def _compile(self, executable: str, folder: Path, ended: threading.Event | None) -> None:
         """Byte code by an interpreter that has not looked into the new packages (`-S`): uv's own way would start the
-        new environment's Python, whose start runs what a package put into a .pth file, as the agent's user."""
-        compile_all = ["-m", "compileall", "-q", "-q", "-j", "0", "--invalidation-mode", "timestamp", str(folder)]
+        new environment's Python, whose start runs what a package put into a .pth file, as the agent's user.
+
+        Ahead by one process: only the first of several would end with an agent that is killed."""
+        jobs = "1" if ended else "0"
+        compile_all = ["-m", "compileall", "-q", "-q", "-j", jobs, "--invalidation-mode", "timestamp", str(folder)]
         self._watched([executable, "-I", "-S", *compile_all], ended)
 
     def _run(self, arguments: list[str], *, ended: threading.Event | None = None) -> subprocess.CompletedProcess[str]:
@@ -298,6 +302,7 @@ class Runtimes:
             text=True,
             errors="replace",
             umask=0o022,
+            process_group=0,
         ) as process:
             while True:
                 try:
@@ -306,7 +311,7 @@ class Runtimes:
                     late = time.monotonic() > deadline
                     if not late and not (ended and ended.is_set()):
                         continue
-                    process.kill()
+                    os.killpg(process.pid, signal.SIGKILL)  # with what it has started
                     process.communicate()
                     raise _given_up(late=late) from None
                 return subprocess.CompletedProcess(command, process.returncode, out, err)
