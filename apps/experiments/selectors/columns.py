@@ -13,6 +13,7 @@ MOST_KEYS = 500  # of each kind offered: a run may have logged ten thousand
 MOST_STEPS = 2000
 MOST_VALUES = 20_000  # of one kind read without naming the keys
 KEYED: dict[str, type[Model]] = {"metrics": RunMetric, "params": RunParam, "tags": RunTag}
+NOUNS = {"metrics": "metric", "params": "parameter", "tags": "tag"}
 OWN = {
     "name": "Run",
     "status": "State",

@@ -2,10 +2,11 @@
 
 import hashlib
 
-from django.db import connection, transaction
+from django.db import transaction
 
 from apps.accounts.models import User
 from apps.audit.services import audit_record
+from apps.core.locking import name_lock
 from apps.experiments.exceptions import NoteChanged
 from apps.experiments.gateway.run_detail import note_write, run_read
 from apps.experiments.models import Run
@@ -32,9 +33,8 @@ def run_note_write(*, run: Run, actor: User, note: str, seen: str | None = None)
 @transaction.atomic
 def _written(run: Run, actor: User, note: str, seen: str | None) -> bool:
     """False where MLflow has this note already."""
-    with connection.cursor() as cursor:
-        # MLflow lets the last writer win, so reading and writing are one step for everybody here.
-        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"note:{run.run_id}"])
+    # MLflow lets the last writer win, so reading and writing are one step for everybody here.
+    name_lock(f"note:{run.run_id}")
     now = run_read(run.run_id).note
     if note == now:
         return False

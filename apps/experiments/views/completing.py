@@ -9,7 +9,7 @@ from apps.experiments.filters.completing import Place, attributes_matching, key_
 from apps.experiments.filters.nodes import Kind
 from apps.experiments.filters.scanner import MAX_TEXT
 from apps.experiments.models import Experiment, Run
-from apps.experiments.selectors.columns import keys_of, texts_of
+from apps.experiments.selectors.columns import NOUNS, keys_of, texts_of
 from apps.experiments.selectors.runs import RunQuery
 from apps.experiments.views.finding import experiment_asked, person
 
@@ -53,7 +53,7 @@ def _names(begun: str, query: RunQuery) -> list[dict[str, str]]:
         kinds = []
     found: list[dict[str, str]] = []
     for kind in kinds:
-        about = {"metrics": "Metric", "params": "Parameter", "tags": "Tag"}[kind]
+        about = NOUNS[kind].capitalize()
         keys = keys_of(kind, query.experiment_ids, containing=searched, limit=MOST)
         found += [{"text": key_written(kind, key), "about": about} for key in keys]
     # What begins with what was written, then what holds it.

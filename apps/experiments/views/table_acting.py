@@ -18,7 +18,7 @@ from apps.experiments.exceptions import NoteChanged
 from apps.experiments.forms import BaselineForm, ChosenForm, LayoutForm, SavedViewForm, TagForm
 from apps.experiments.models import Experiment, Run, SavedView
 from apps.experiments.run_forms import NoteForm
-from apps.experiments.selectors.columns import OWN, column_read, keys_of
+from apps.experiments.selectors.columns import NOUNS, OWN, column_read, keys_of
 from apps.experiments.selectors.layout import MOST_COLUMNS, Shown, columns_kept, preference_of
 from apps.experiments.selectors.runs import RunQuery
 from apps.experiments.services.bulk import WHAT_MEMBERS_DO, may_change, runs_archive, runs_restore, runs_tag
@@ -27,7 +27,6 @@ from apps.experiments.services.run_notes import note_mark, run_note_write
 from apps.experiments.services.views import view_delete, view_save
 from apps.experiments.views.finding import experiment_asked, person, query_kept, table_url
 
-NOUNS = {"metrics": "metric", "params": "parameter", "tags": "tag"}
 EXPORTS = {"export-csv": "csv", "export-parquet": "parquet"}
 MOST_EXPORTED = 100  # as many ids as a filter holds
 LOOKS = {"compare": "experiments:compare", "charts": "experiments:charts"}

@@ -11,6 +11,7 @@ from django.utils.safestring import SafeString
 
 from apps.core.templatetags.portal_ui import four_digits, icon
 from apps.experiments.models import Run
+from apps.experiments.selectors.columns import NOUNS
 from apps.experiments.selectors.families import Family
 from apps.experiments.selectors.layout import Table
 from apps.experiments.selectors.ordering import COLUMNS
@@ -20,7 +21,6 @@ from apps.experiments.views.table_cells import Cells, holds_numbers, is_numeric,
 
 NAME_SHOWN = 60
 HEAD_SHOWN = 32
-KINDS = {"metrics": "Metric", "params": "Parameter", "tags": "Tag"}
 CHILD = ' class="run-child"'
 DIM = ' class="run-dim" title="Itself not of the filter; runs below it are"'
 
@@ -77,7 +77,7 @@ class Drawn:
 
     def _head(self, key: str, label: str, attributes: str, *, numeric: bool) -> str:
         sort, url = self._sorting(key, numeric)
-        kind = KINDS.get(key.partition(".")[0], "") if "." in key else ""
+        kind = NOUNS.get(key.partition(".")[0], "").capitalize()
         shown = escape(label if len(label) <= HEAD_SHOWN else f"{label[: HEAD_SHOWN - 1]}…")
         if url:
             said = f'<span class="head-kind">{kind}</span> ' if kind else ""
