@@ -49,6 +49,7 @@ class Services:
         self.gpus = gpus
         self.stopping = threading.Event()
         self._locks: defaultdict[tuple[str, str], threading.RLock] = defaultdict(threading.RLock)
+        self._parents = threading.Lock()  # Or a delete takes a folder away that another service is about to begin in.
         self._ports = threading.Lock()
 
     # Requests
@@ -63,7 +64,8 @@ class Services:
                 self.runtimes.get(workspace_id, spec.runtime)
             known = self.record(workspace_id, name)
             record = known or ServiceRecord(workspace_id, name, spec)
-            directory_private(self._directory(workspace_id, name))
+            with self._parents:
+                directory_private(self._directory(workspace_id, name))
             before = record.spec
             record.spec = replace(spec)
             goes_on = bool(
@@ -117,7 +119,7 @@ class Services:
             with contextlib.suppress(MachineError):
                 self.supervisor.program_remove(program_name(workspace_id, name))
             tree_remove(self._directory(workspace_id, name))
-            with contextlib.suppress(OSError):
+            with self._parents, contextlib.suppress(OSError):
                 self.layout.services(workspace_id).rmdir()
 
     def stop(self, workspace_id: str, name: str, reason: str) -> None:

@@ -35,6 +35,7 @@ class Volumes:
         self.allow_file_repositories = allow_file_repositories
         self.disk_short: Callable[[], bool] = lambda: False  # Whether the disk is down to its reserve.
         self._locks: defaultdict[tuple[str, str], threading.Lock] = defaultdict(threading.Lock)
+        self._parents = threading.Lock()  # Or a delete takes a folder away that another volume is about to begin in.
 
     def rests_remove(self) -> None:
         """Remove what a crash left half created or half deleted."""
@@ -65,8 +66,9 @@ class Volumes:
             return self.get(workspace_id, name), True
 
     def _create(self, workspace_id: str, name: str, spec: VolumeSpec, seeds: dict[PurePosixPath, str]) -> None:
-        parent = directory_private(self.layout.volumes(workspace_id))
-        home = Path(tempfile.mkdtemp(dir=parent, prefix=f".creating-{name}-"))
+        with self._parents:
+            parent = directory_private(self.layout.volumes(workspace_id))
+            home = Path(tempfile.mkdtemp(dir=parent, prefix=f".creating-{name}-"))
         private = parent / f".creating-clone-{name}"
         record: dict[str, Any] = {"size_limit_mb": spec.size_limit_mb, "repository_commit": None}
         try:
@@ -132,7 +134,7 @@ class Volumes:
         with self._locks[workspace_id, name]:
             tree_remove(path)
             self._record(workspace_id, name).unlink(missing_ok=True)
-            with contextlib.suppress(OSError):
+            with self._parents, contextlib.suppress(OSError):
                 self.layout.volumes(workspace_id).rmdir()
 
     def by_id(self, workspace_id: str, volume_id: str) -> Path:

@@ -9,6 +9,7 @@ import pytest
 from apps.provisioning.machine.errors import InvalidRequest
 from apps.provisioning.machine.repositories import repository_checked, repository_folder, revision_checked
 from apps.provisioning.machine.trees import tree_remove, tree_used_bytes
+from apps.provisioning.machine.volumes import VolumeSpec
 
 
 def test_created_read_adopted_and_deleted(bench):
@@ -41,6 +42,25 @@ def test_two_creations_at_once_make_one(bench):
     for thread in threads:
         thread.join()
     assert sorted(answers) == [200, 201]
+
+
+def test_one_begins_while_the_only_other_one_goes(bench):
+    volumes, failed = bench.machine.volumes, []
+
+    def again_and_again(name):
+        try:
+            for _ in range(300):
+                volumes.put(bench.workspace, name, VolumeSpec())
+                volumes.delete(bench.workspace, name)
+        except OSError as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=again_and_again, args=(name,)) for name in ("files", "home")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed
 
 
 def test_a_volume_in_use_is_not_deleted(bench):
