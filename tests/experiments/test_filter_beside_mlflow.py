@@ -135,6 +135,19 @@ def test_not_is_everything_else(indexed: Experiment) -> None:
         assert not found & other, text
 
 
+def test_or_is_what_either_finds(indexed: Experiment) -> None:
+    def found(text: str, scope: str = "") -> set[int]:
+        return set(Run.objects.filter(filter_q(filter_parse(text), experiment_id=scope)).values_list("pk", flat=True))
+
+    texts = list(filter(None, FILTERS))
+    for first, second, third in zip(texts, texts[7:] + texts[:7], texts[23:] + texts[:23], strict=True):
+        wanted = (found(first) & found(second)) | found(third)
+        for scope in ("", indexed.pk):
+            text = f"({first} AND {second}) OR {third}"
+            assert found(text, scope) == wanted, text
+            assert not found(f"NOT ({text})", scope) & wanted, text
+
+
 @pytest.mark.parametrize(
     ("text", "numbers"),
     [

@@ -12,17 +12,19 @@ from tests.cast import Cast, browser, cast_make
 from tests.experiments.factories import experiment_make, run_make
 
 pytestmark = pytest.mark.django_db
-# Path → queries of dana, pete. {0} is an experiment with families, {1} one without.
+# Path → queries of dana, pete. {0} is an experiment with families, {1} one without. Behind # the part that is asked for.
 PINNED: dict[str, tuple[int, int]] = {
     "/experiments/": (8, 8),
     "/experiments/?flat=1&q=a": (8, 8),
     "/experiments/runs/": (19, 17),
+    "/experiments/runs/#runs": (16, 14),
     "/experiments/runs/?ordering=-metrics.auc": (19, 17),
     "/experiments/runs/?ordering=-metrics.auc&filter=metrics.auc+>+0.1+OR+params.lr+<+3": (19, 17),
     "/experiments/{0}/": (18, 17),
     "/experiments/{0}/?open={2}": (20, 19),
     "/experiments/{1}/": (15, 15),
     "/experiments/{1}/?ordering=-metrics.auc": (15, 15),
+    "/experiments/{1}/?ordering=-metrics.auc#runs": (12, 12),
     "/experiments/{1}/?differs=1": (16, 16),
     "/experiments/{1}/?group=params.lr&metric=auc": (13, 13),
     "/experiments/columns/?experiment={1}": (12, 11),
@@ -56,13 +58,14 @@ def test_queries_are_as_many_as_pinned(cast: Cast, path: str) -> None:
         for experiment in (tree, flat):
             grow(experiment, 4)
         first = Run.objects.filter(experiment=tree, parent_run_id="").order_by("pk")[0]
-        url = path.format(tree.pk, flat.pk, first.run_id)
+        url, _, part = path.format(tree.pk, flat.pk, first.run_id).partition("#")
+        headers = {"HX-Request": "true", "HX-Target": part} if part else {}
         found = []
         for user in (cast.dana, cast.pete):
             client = browser(user)
-            client.get(url)
+            client.get(url, headers=headers)
             with CaptureQueriesContext(connection) as queries:
-                assert client.get(url).status_code == 200
+                assert client.get(url, headers=headers).status_code == 200
             found.append(len(queries))
         counts.append(tuple(found))
     assert counts == [PINNED[path]] * 2

@@ -2,6 +2,7 @@
 
 import json
 import re
+from html import unescape
 
 import pytest
 from django.core.cache import cache
@@ -67,6 +68,32 @@ def test_a_page_is_ordered_and_filtered_by_its_address(dana: Client, study: Expe
     everywhere = dana.get("/experiments/runs/", {"ordering": "-metrics.loss", "filter": "params.depth = 5"})
     assert names(everywhere.content.decode()) == ["run0", "run2", "run4"]
     assert f"/experiments/{study.pk}/" in everywhere.content.decode()
+
+
+def test_the_list_alone_is_answered_to_a_page_that_has_the_rest(dana: Client, study: Experiment) -> None:
+    part = {"HX-Request": "true", "HX-Target": "runs"}
+    ordered = dana.get(f"/experiments/{study.pk}/", {"ordering": "metrics.auc"}, headers=part).content.decode()
+    assert names(ordered) == ["run0", "run1", "run2", "run3", "run4"]
+    assert ordered.lstrip().startswith('<div id="runs"')
+    assert re.search(r'name="ordering"\s+value="metrics.auc"\s+form="runs-filter"', ordered)
+    assert "<main" not in ordered
+    # What is wrong with a filter stands outside of the list.
+    assert "<main" in dana.get(f"/experiments/{study.pk}/", {"filter": "("}, headers=part).content.decode()
+    other = {"HX-Request": "true", "HX-Target": "main"}
+    assert "<main" in dana.get(f"/experiments/{study.pk}/", headers=other).content.decode()
+
+
+def test_a_link_to_another_page_names_one_place(dana: Client, study: Experiment) -> None:
+    for number in range(101):
+        run_make(study, name=f"more{number}")
+    for url in (f"/experiments/{study.pk}/", "/experiments/runs/"):
+        first = dana.get(url).content.decode()
+        (following,) = re.findall(r'href="(\?[^"]+)" rel="next"', first)
+        assert following.count("cursor=") == 1
+        second = dana.get(url + unescape(following)).content.decode()
+        (following,) = re.findall(r'href="(\?[^"]+)" rel="prev"', second)
+        assert following.count("cursor=") == 1
+        assert names(dana.get(url + unescape(following)).content.decode()) == names(first)
 
 
 def test_a_filter_that_cannot_be_read_shows_where(dana: Client, study: Experiment) -> None:

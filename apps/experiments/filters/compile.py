@@ -1,7 +1,8 @@
 """A filter's tree as a condition over runs.
 
 Each comparison of a metric, parameter or tag is `id IN (SELECT run_id …)`: PostgreSQL hashes the ids once, whatever
-stands around it, so OR and NOT cost no more than AND.
+stands around it, so OR and NOT cost no more than AND. An OR of nothing but those is one such set, a UNION: where it
+finds few, no run of the others is looked at.
 """
 
 import math
@@ -10,12 +11,12 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Model, Q
+from django.db.models import Model, Q, QuerySet
 from django.utils import timezone
 
 from apps.experiments.filters.fields import ATTRIBUTES, Attribute
 from apps.experiments.filters.lookups import AnyDataset
-from apps.experiments.filters.nodes import All, Comparison, Kind, Moment, Node, Not, Span, Value, Words
+from apps.experiments.filters.nodes import All, AnyOf, Comparison, Kind, Moment, Node, Not, Span, Value, Words
 from apps.experiments.filters.values import period_of
 from apps.experiments.models import VALUE_LENGTH, RunMetric, RunParam, RunTag
 
@@ -23,6 +24,7 @@ NOTHING = Q(pk__in=[])
 LOOKUPS = {"=": "exact", "<": "lt", "<=": "lte", ">": "gt", ">=": "gte", "LIKE": "like", "ILIKE": "ilike"}
 # Of MLflow's own tags these are columns of a run, and no rows of RunTag.
 TAG_COLUMNS = {"mlflow.runName": "name", "mlflow.parentRunId": "parent_run_id", "mlflow.note.content": "note"}
+MODELS: dict[Kind, type[Model]] = {Kind.METRIC: RunMetric, Kind.PARAM: RunParam, Kind.TAG: RunTag}
 LARGEST = sys.float_info.max
 
 
@@ -43,6 +45,8 @@ class _Compiler:
             return Q(haystack__contains=node.text.lower())
         if isinstance(node, Not):
             return ~self.of(node.part)
+        if isinstance(node, AnyOf) and (found := self.found(node)) is not None:
+            return Q(pk__in=found)
         result = Q()
         for part in node.parts:
             result = result & self.of(part) if isinstance(node, All) else result | self.of(part)
@@ -57,17 +61,34 @@ class _Compiler:
             return Q(AnyDataset(key, node.operator, value))
         if kind is Kind.TAG and key in TAG_COLUMNS:
             return self._column_tag(TAG_COLUMNS[key], node)
-        model: type[Model] = {Kind.METRIC: RunMetric, Kind.PARAM: RunParam, Kind.TAG: RunTag}[kind]
-        if node.operator == "IS NULL":
-            return ~self._having(model, key, Q())
-        if node.operator == "IS NOT NULL":
-            return self._having(model, key, Q())
-        column = "value" if kind is Kind.METRIC else "number"
-        return self._having(model, key, _value_q(node.operator, node.value, column))
+        having = Q(pk__in=self._having(node))
+        return ~having if node.operator == "IS NULL" else having
 
-    def _having(self, model: Any, key: str, condition: Q) -> Q:
-        rows = model.objects.filter(condition, key=key, **self.scope)
-        return Q(pk__in=rows.values("run_id"))
+    def found(self, node: Node) -> QuerySet[Any] | None:
+        """The ids of exactly the runs that match; None where rows of metrics, parameters and tags do not tell."""
+        if isinstance(node, Comparison):
+            is_row = node.field.kind in MODELS and not (node.field.kind is Kind.TAG and node.field.key in TAG_COLUMNS)
+            return self._having(node) if is_row and node.operator != "IS NULL" else None
+        if not isinstance(node, All | AnyOf) or not node.parts:
+            return None
+        sets = [found for part in node.parts if (found := self.found(part)) is not None]
+        if len(sets) < len(node.parts):
+            return None
+        first, *others = sets
+        if isinstance(node, AnyOf):
+            return first.union(*others)
+        for other in others:
+            first = first.filter(run_id__in=other)
+        return first
+
+    def _having(self, node: Comparison) -> QuerySet[Any]:
+        """The ids of the runs with a row of the key and, but for IS NULL and IS NOT NULL, such a value."""
+        kind = node.field.kind
+        condition = Q()
+        if node.value is not None:
+            condition = _value_q(node.operator, node.value, "value" if kind is Kind.METRIC else "number")
+        rows: QuerySet[Any] = MODELS[kind]._default_manager.filter(condition, key=node.field.key, **self.scope)
+        return rows.order_by().values("run_id")
 
     def _column_tag(self, column: str, node: Comparison) -> Q:
         """A tag that is kept as a column; empty means that it is not there."""

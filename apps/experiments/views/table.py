@@ -22,7 +22,7 @@ from apps.experiments.selectors.runs import RunPage, RunQuery, run_query, with_e
 from apps.experiments.services.bulk import may_change
 from apps.experiments.views.finding import experiment_find, person, query_kept, table_url
 from apps.experiments.views.grouping import group_asked, group_context
-from apps.experiments.views.table_frame import frame_context
+from apps.experiments.views.table_frame import frame_context, list_context
 from apps.experiments.views.table_rows import Drawn, rows_drawn
 
 PAGE_SIZE = 100
@@ -43,7 +43,10 @@ def experiment(request: HttpRequest, experiment_id: str) -> HttpResponse:
 
 
 def _table(request: HttpRequest, shown: Experiment | None) -> HttpResponse:
-    """A filter that cannot be read is answered with 422: the place of the error, and no rows."""
+    """A filter that cannot be read is answered with 422: the place of the error, and no rows.
+
+    Who has the page already and orders the list or turns its page gets the list alone.
+    """
     get, problem = request.GET.copy(), None
     get["archived"] = "1" if shown is not None and shown.archived else get.get("archived", "")
     try:
@@ -54,14 +57,17 @@ def _table(request: HttpRequest, shown: Experiment | None) -> HttpResponse:
     except InvalidInput:
         query = _without(request, get, shown, "ordering")
     preference = preference_of(person(request), shown)
-    context = frame_context(request, query, shown, preference)
+    is_part = request.htmx.target == "runs" and problem is None  # type: ignore[attr-defined]
+    context = list_context(request, query, shown, preference)
+    context |= {} if is_part else frame_context(request, query, shown)
     context |= {"problem": problem, "filter_text": _one_line(request.GET.get("filter", ""))}
     if problem is None:
         group = group_asked(get)
         if group is None and get.get("group", "").strip():
             context["group_unknown"] = GROUP_UNKNOWN
         context |= group_context(get, query, group) if group else _rows(request, query, shown, preference)
-    return render(request, "experiments/runs.html", context, status=422 if problem else 200)
+    template = "experiments/_runs.html" if is_part else "experiments/runs.html"
+    return render(request, template, context, status=422 if problem else 200)
 
 
 def _problem(error: FilterInvalid) -> dict[str, Any]:
@@ -113,7 +119,7 @@ def _rows(
         "count": page.count,
         "families": bool(families),
         "may_fold": folded or get.get("flat", "") not in {"", "0"},
-        "next_url": f"?{query_kept(get, cursor=page.next)}&cursor={page.next}" if page.next else "",
+        "next_url": f"?{query_kept(get)}&cursor={page.next}" if page.next else "",
         "previous_url": f"?{query_kept(get)}&cursor={page.previous}" if page.previous else "",
         "may_change": bool(listed) and may_change(query.user, {run.experiment for run in listed}, query.own_teams),
         "newest": newest,

@@ -24,23 +24,30 @@ USE_SECONDS = 60
 EXPORTS = (("csv", "CSV"), ("parquet", "Parquet"))
 
 
-def frame_context(
+def frame_context(request: HttpRequest, query: RunQuery, shown: Experiment | None) -> dict[str, Any]:
+    """Of what a whole page has around the list."""
+    return {
+        "crumbs": crumbs_of(shown),
+        "heading": shown.name.rpartition("/")[2] or shown.name if shown else "All runs",
+        "meta": _meta(shown),
+        "state": {"tone": "neutral", "label": "Archived"} if shown and shown.archived else None,
+        "actions": [{"label": "Charts", "url": _charts_url(shown, query_kept(request.GET)), "icon": "chart-line"}],
+        "menu": _menu(query, shown),
+        "complete_url": reverse("experiments:complete"),
+    }
+
+
+def list_context(
     request: HttpRequest, query: RunQuery, shown: Experiment | None, preference: TablePreference
 ) -> dict[str, Any]:
+    """Of the list but for its rows: what can be done with it, and where its parts lead."""
     get = request.GET
     kept = query_kept(get)
     ident = shown.pk if shown else ""
     return {
         "experiment": shown,
-        "crumbs": crumbs_of(shown),
-        "heading": shown.name.rpartition("/")[2] or shown.name if shown else "All runs",
-        "meta": _meta(shown),
-        "state": {"tone": "neutral", "label": "Archived"} if shown and shown.archived else None,
-        "actions": [{"label": "Charts", "url": _charts_url(shown, kept), "icon": "chart-line"}],
-        "menu": _menu(query, shown),
         "freshness": freshness(),
         "table_url": table_url(shown),
-        "complete_url": reverse("experiments:complete"),
         "fresh_url": f"{reverse('experiments:fresh')}?{kept}&experiment={ident}",
         "topics": f"experiment:{ident}" if shown else "experiments",
         "columns_url": f"{reverse('experiments:columns')}?{kept}&experiment={ident}",

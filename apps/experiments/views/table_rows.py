@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from html import escape
 from typing import Any
+from urllib.parse import quote
 
 from django.http import QueryDict
 from django.utils.safestring import SafeString
@@ -82,7 +83,8 @@ class Drawn:
         if url:
             said = f'<span class="head-kind">{kind}</span> ' if kind else ""
             title = f"{kind} {escape(label)}" if kind else escape(label)
-            shown = f'<a href="{escape(url)}" title="{title}">{said}{shown}</a>'
+            ident = f"by-{quote(key, safe='.')}"  # What had the focus before the list was made anew has it again.
+            shown = f'<a id="{ident}" href="{escape(url)}" title="{title}">{said}{shown}</a>'
         sorted_by = f' aria-sort="{sort}"' if sort else ""
         return f'<th scope="col" data-key="{escape(key)}" {attributes}{sorted_by}>{shown}</th>'
 
@@ -117,8 +119,8 @@ def _family_parts(family: dict[str, Any], name: str) -> tuple[str, str, str]:
     mark = icon("chevron-down" if family["open"] else "chevron-right")
     verb = "Fold" if family["open"] else "Unfold"
     fold = (
-        f'<a class="run-fold" href="{escape(family["url"])}" aria-expanded="{str(family["open"]).lower()}" '
-        f'aria-label="{verb} {name}">{mark}</a>'
+        f'<a class="run-fold" hx-boost="true" href="{escape(family["url"])}" '
+        f'aria-expanded="{str(family["open"]).lower()}" aria-label="{verb} {name}">{mark}</a>'
     )
     title = f' title="Best {escape(family["metric"])} of the runs below"' if family["metric"] else ""
     told = f' <span class="cell-sub run-family"{title}>{escape(family["said"])}</span>'

@@ -180,6 +180,19 @@
     form.classList.add("is-sending");
   }, true);
   document.addEventListener("htmx:afterRequest", (event) => event.target.classList?.remove("is-sending"));
+  /* A part of a page that does not come as one, of somebody signed out or of a portal that fails, is asked for as a page. */
+  const asPage = (event) => {
+    const { boosted, pathInfo } = event.detail;
+    if (boosted) location.assign(pathInfo.finalRequestPath);
+    return boosted;
+  };
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    const { xhr, pathInfo } = event.detail;
+    const came = xhr.responseURL && new URL(xhr.responseURL).pathname;
+    if (xhr.status < 400 && came && came !== new URL(pathInfo.finalRequestPath, location).pathname && asPage(event)) event.preventDefault();
+  });
+  document.addEventListener("htmx:responseError", asPage);
+  document.addEventListener("htmx:sendError", asPage);
   addEventListener("pageshow", () => document.querySelectorAll(".is-sending").forEach((form) => form.classList.remove("is-sending")));
 
   function confirmState(form) {
