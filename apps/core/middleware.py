@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction
 from django.conf import settings
-from django.http import HttpRequest, QueryDict
+from django.http import HttpRequest, HttpResponseNotAllowed, QueryDict
 from django.http.response import HttpResponseBase
 
 from apps.core import responses
@@ -60,6 +60,8 @@ class CorrelationMiddleware:
         return correlation_id.set(given if GIVEN_ID.fullmatch(given) else new_correlation_id())
 
     def _end(self, request: HttpRequest, response: HttpResponseBase, started: float) -> HttpResponseBase:
+        if isinstance(response, HttpResponseNotAllowed) and not response.content:
+            responses.not_allowed_said(request, response)
         response.headers["X-Request-Id"] = correlation_id.get()
         request_observe(request.method or "", response.status_code, time.monotonic() - started)
         return response

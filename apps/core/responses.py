@@ -82,6 +82,12 @@ def unavailable(request: HttpRequest) -> HttpResponse:
     return response
 
 
+def not_allowed_said(request: HttpRequest, response: HttpResponse) -> None:
+    """A page for who opens the address of a form, by the browser's history or a copied link."""
+    if not wants_problem(request):
+        response.content = render_to_string("errors/405.html").encode()
+
+
 def _without_person(request: HttpRequest) -> HttpRequest | None:
     """Middleware that refuses early has no `request.user`; the shell's context needs one."""
     return request if hasattr(request, "user") else None

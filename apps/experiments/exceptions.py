@@ -41,9 +41,7 @@ class NoteChanged(Conflict):
     title = "Somebody else has changed the note meanwhile"
 
     def __init__(self, *, now: str) -> None:
-        super().__init__(
-            "Somebody has changed the note since you opened the page. Nothing was saved. Look, then decide."
-        )
+        super().__init__("Somebody has changed the note since you read it. Nothing was saved. Look, then decide.")
         self.now = now
 
 

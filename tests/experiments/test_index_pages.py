@@ -95,7 +95,9 @@ def test_a_platform_engineer_rebuilds_and_it_is_audited(people: People) -> None:
     assert Run.objects.count() == 1
 
     pete = browser(people.pete)
-    assert pete.get("/experiments/index/rebuild/").status_code == 405
+    opened = pete.get("/experiments/index/rebuild/")
+    assert (opened.status_code, opened["Allow"]) == (405, "POST")
+    assert "Only a form leads here" in opened.content.decode()
     assert pete.post("/experiments/index/rebuild/").status_code == 302
 
     row = TrackerIndex.objects.get()

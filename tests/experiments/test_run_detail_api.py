@@ -85,6 +85,18 @@ def test_the_note_is_written_by_members_with_a_token_that_writes(study: Study, p
     assert long.status_code == 400
 
 
+def test_a_note_that_was_changed_meanwhile_is_kept(study: Study, people: Any, api: Any) -> None:
+    run_id = study.run()
+    first = {"note": "first", "before": ""}
+    assert api(people.dana, "patch", run_id, "note", body=first).json() == {"note": "first"}
+    late = api(people.dana, "patch", run_id, "note", body={"note": "second", "before": ""})
+    assert (late.status_code, late.json()["code"]) == (409, "experiments:note-changed")
+    tags = {tag["key"]: tag["value"] for tag in study.tracker.get(run_id)["data"]["tags"]}
+    assert tags["mlflow.note.content"] == "first"
+    then = {"note": "second", "before": "first"}
+    assert api(people.dana, "patch", run_id, "note", body=then).json() == {"note": "second"}
+
+
 def test_lineage_and_recreate(study: Study, people: Any, api: Any) -> None:
     environment = environment_of(people)
     run_id = study.run(start=now_ms(), end=now_ms(minutes=1), tags=tags_of(environment, plan_hash="dead"))

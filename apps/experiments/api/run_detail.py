@@ -21,12 +21,13 @@ from apps.experiments.gateway.artifacts import Source, files_list, path_check
 from apps.experiments.recreation import Recreation, recreation_of
 from apps.experiments.run_forms import NOTE_CHARACTERS
 from apps.experiments.services.recreate import run_recreate
-from apps.experiments.services.run_notes import run_note_write
+from apps.experiments.services.run_notes import note_mark, run_note_write
 from apps.experiments.views.run_files import file_answer, model_is_of
 from apps.experiments.views.run_finding import RunPage, run_page_of, writing_require
 
 PATH = OpenApiParameter("path", str, description="Of a folder or file, from the run's own folder.")
 MODEL = OpenApiParameter("model", str, description="Id of a logged model of the run, whose files are meant.")
+CHANGED = OpenApiResponse(description="Somebody else has changed the note meanwhile.")
 AWAY = OpenApiResponse(description="The MLflow server does not answer just now.")
 
 
@@ -43,6 +44,13 @@ class ArtifactListSerializer(serializers.Serializer[Any]):
 
 class RunNoteSerializer(serializers.Serializer[Any]):
     note = serializers.CharField(allow_blank=True, max_length=NOTE_CHARACTERS, trim_whitespace=False)
+    before = serializers.CharField(
+        allow_blank=True,
+        trim_whitespace=False,
+        required=False,
+        write_only=True,
+        help_text="The note that this one was made from: where MLflow has another by now, nothing is written (409).",
+    )
 
 
 class LineageFactSerializer(serializers.Serializer[Any]):
@@ -119,7 +127,9 @@ class RunDetailActions:
         return file_answer(request, source, path)
 
     @extend_schema(
-        summary="Write the note of a run", request=RunNoteSerializer, responses={200: RunNoteSerializer, 503: AWAY}
+        summary="Write the note of a run",
+        request=RunNoteSerializer,
+        responses={200: RunNoteSerializer, 409: CHANGED, 503: AWAY},
     )
     @action(detail=True, methods=["patch"])
     def note(self, request: Request, run_id: str = "") -> Response:
@@ -127,8 +137,9 @@ class RunDetailActions:
         writing_require(page.user, page.experiment)
         asked = RunNoteSerializer(data=request.data)
         asked.is_valid(raise_exception=True)
-        note = asked.validated_data["note"]
-        run_note_write(run=page.run, actor=page.user, note=note)
+        note, before = asked.validated_data["note"], asked.validated_data.get("before")
+        seen = None if before is None else note_mark(before)
+        run_note_write(run=page.run, actor=page.user, note=note, seen=seen)
         return Response({"note": note})
 
     @extend_schema(summary="What a run ran on, and what of it is verified", responses=RunLineageSerializer)
