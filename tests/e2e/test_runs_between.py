@@ -64,6 +64,22 @@ def test_going_back_finds_the_selection_and_its_bar_again(table: Page) -> None:
     assert boxes.evaluate_all("all => all.filter(box => box.checked).length") == 2
 
 
+def test_tagged_runs_stay_selected(table: Page) -> None:
+    boxes, bar = table.locator(".runs-table tbody input[name=run]"), table.locator("[data-bulk]")
+    for number in (1, 3):
+        boxes.nth(number).check()
+    bar.get_by_role("button", name="Tag").click()
+    bar.get_by_label("Tag", exact=True).fill("stage")
+    bar.get_by_label("Value").fill("kept")
+    bar.get_by_role("button", name="Tag runs").click()
+    expect(table.locator(".messages, .toast, [role=status]").filter(has_text="tag").first).to_be_visible()
+    expect(bar).to_contain_text("2 runs")
+    assert [boxes.nth(number).is_checked() for number in range(4)] == [False, True, False, True]
+    # Once: who comes to the list again begins anew.
+    table.goto(table.url)
+    expect(bar).to_be_hidden()
+
+
 def test_the_selected_runs_are_exported(table: Page) -> None:
     boxes = table.locator(".runs-table tbody input[name=run]")
     for number in (0, 2):

@@ -12,7 +12,7 @@ from tests.cast import Cast, browser, cast_make
 from tests.experiments.factories import experiment_make, run_make
 
 pytestmark = pytest.mark.django_db
-# Path → queries of dana, pete; behind # the part that is asked for. {0} is an experiment with families, {1} one without.
+# Path → queries of dana, pete; behind # the part asked for. {0} is an experiment with families, {1} one without.
 PINNED: dict[str, tuple[int, int]] = {
     "/experiments/": (8, 8),
     "/experiments/?flat=1&q=a": (8, 8),

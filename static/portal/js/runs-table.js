@@ -2,6 +2,7 @@
    notes are edited on the page of a run. Columns are moved and resized in runs-heads.js. */
 (() => {
   "use strict";
+  const SELECTED = "slipway-runs-selected";
   const announce = (text) => window.Slipway.announce(text);
 
   /* The answer, or null where there is none: a redirect leads to the page that signs in. */
@@ -85,6 +86,15 @@
       if (event.target.matches("tbody td.cell-check")) event.target.querySelector("input[name=run]")?.click();
     });
     bar?.addEventListener("reset", () => setTimeout(selected));
+    // What changes runs leads back to their list, where the same ones are wanted for the next step.
+    bar?.addEventListener("submit", (event) => {
+      if (!["tag", "archive", "restore"].includes(event.submitter?.value)) return;
+      const runs = boxes().filter((box) => box.checked).map((box) => box.value);
+      sessionStorage.setItem(SELECTED, JSON.stringify({ path: location.pathname, runs }));
+    });
+    const before = JSON.parse(sessionStorage.getItem(SELECTED) ?? "null");
+    sessionStorage.removeItem(SELECTED);
+    if (before?.path === location.pathname) boxes().forEach((box) => { if (before.runs.includes(box.value)) box.checked = true; });
     selected();
     look = selected;
 
