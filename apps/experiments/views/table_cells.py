@@ -111,11 +111,19 @@ def _text(run: Run, value: Any) -> Cell:
     if value is None:
         return NO_TEXT
     text = str(value)
+    return _text_cell(text) if len(text) > TEXT_SHOWN else _short_cell(text)
+
+
+def _text_cell(text: str) -> Cell:
     css = "cell-num num" if _is_number(text) else "cell-text"
     if len(text) > TEXT_SHOWN:
         return Cell(css, escape(_short(text, TITLE_SHOWN)), escape(_short(text, TEXT_SHOWN)))
     shown = escape(text)
     return Cell(css, shown if len(text) > 20 else "", shown)
+
+
+# Runs are tried with the same few values of a parameter, and by the same few people.
+_short_cell = lru_cache(maxsize=4096)(_text_cell)
 
 
 def _is_number(text: str) -> bool:
