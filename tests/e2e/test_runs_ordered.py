@@ -4,6 +4,7 @@ import re
 
 from playwright.sync_api import Page, expect
 
+from tests.e2e.conftest import Portal
 from tests.e2e.test_runs_table import dana, drag, head, keys, moved, pytestmark, scroll, study, table, token
 
 __all__ = ["dana", "pytestmark", "study", "table", "token"]
@@ -68,10 +69,17 @@ def test_going_back_is_the_order_before(table: Page) -> None:
     expect(table.locator("[data-bulk]")).to_be_hidden()
 
 
-def test_somebody_signed_out_is_asked_to_sign_in(table: Page) -> None:
+def test_somebody_signed_out_is_asked_to_sign_in(table: Page, portal: Portal) -> None:
     kept_cookies = table.context.cookies()
     table.context.clear_cookies()
     head(table, "metrics.loss").get_by_role("link").click()
     expect(table.get_by_label("Password")).to_be_visible()
     assert "metrics.loss" in table.url
+    table.context.add_cookies(kept_cookies)  # type: ignore[arg-type]
+
+    table.goto(f"{portal.url}experiments/")
+    table.context.clear_cookies()
+    table.get_by_role("searchbox", name="Name or note").fill("vision")
+    expect(table.get_by_label("Password")).to_be_visible()
+    assert "vision" in table.url
     table.context.add_cookies(kept_cookies)  # type: ignore[arg-type]

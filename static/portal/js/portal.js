@@ -182,9 +182,10 @@
   document.addEventListener("htmx:afterRequest", (event) => event.target.classList?.remove("is-sending"));
   /* A part of a page that does not come as one, of somebody signed out or of a portal that fails, is asked for as a page. */
   const asPage = (event) => {
-    const { boosted, pathInfo } = event.detail;
-    if (boosted) location.assign(pathInfo.finalRequestPath);
-    return boosted;
+    const { boosted, pathInfo, requestConfig } = event.detail;
+    const isPage = boosted || requestConfig.elt.matches("form[hx-push-url]");
+    if (isPage) location.assign(pathInfo.finalRequestPath);
+    return isPage;
   };
   document.addEventListener("htmx:beforeSwap", (event) => {
     const { xhr, pathInfo } = event.detail;
