@@ -6,6 +6,8 @@ from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis
 
 # Before anything of the portal is imported, which would choose its own.
 os.environ["DJANGO_SETTINGS_MODULE"] = "portal.settings.test"
@@ -23,6 +25,10 @@ CHROMIUM_ARGUMENTS = [
     "--disable-background-networking",
     "--disable-sync",
 ]
+
+# On a busy machine the time that an example takes says nothing.
+hypothesis.register_profile("slipway", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis.load_profile("slipway")
 
 _services: TestServices | None = None
 

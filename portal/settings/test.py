@@ -9,7 +9,10 @@ from portal.settings.base import *  # noqa: F403
 from portal.settings.base import CACHES, DATABASES, REST_FRAMEWORK
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+# Without a pool, whose connections would outlive a test's database; a thread keeps its own, else the agent's loop
+# makes one twenty times a second.
 DATABASES["default"]["OPTIONS"].pop("pool")
+DATABASES["default"]["CONN_MAX_AGE"] = 60
 # A test is one long transaction.
 DATABASES["default"]["OPTIONS"].pop("options")
 CACHES["default"]["KEY_PREFIX"] = f"test-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"

@@ -11,6 +11,7 @@ import pytest
 
 from apps.provisioning.machine import Machine
 from tests.clusters.world import ROOT, Applied, Running
+from tests.prepared import packages_lend
 
 RunModule = Callable[[str], Applied]
 
@@ -18,6 +19,7 @@ RunModule = Callable[[str], Applied]
 @pytest.fixture(scope="session")
 def machine() -> Iterator[Machine]:
     directory = Path(tempfile.mkdtemp(prefix="slc-"))
+    packages_lend(directory / "agent")
     started = Machine(directory / "agent", socket_path=directory / "run" / "agent.sock")
     started.start()
     yield started

@@ -18,8 +18,11 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
+from tests.prepared import FOLDER, made_once, packages_lend
+
 ROOT = Path(__file__).resolve().parents[2]
 READY_SECONDS = 150
+SEED_SECONDS = 90
 
 
 @dataclass
@@ -73,7 +76,7 @@ class Portal:
 
 def environ_plain() -> dict[str, str]:
     """The machine's environment without what the tests have set for themselves."""
-    own = {"DJANGO_SETTINGS_MODULE", "SECRET_KEY", "SLIPWAY_KEYS", "PYTEST_XDIST_WORKER"}
+    own = {"DJANGO_SETTINGS_MODULE", "SECRET_KEY", "SLIPWAY_KEYS", "PYTEST_XDIST_WORKER", FOLDER}
     return {name: value for name, value in os.environ.items() if not name.endswith("_URL") and name not in own}
 
 
@@ -83,8 +86,12 @@ def port_free() -> int:
         return int(probe.getsockname()[1])
 
 
-def portal_start(data: Path, port: int, *, experiments: bool = True) -> Portal:
-    """`make up` with the demo; without its `experiments` nothing is trained, which takes a core for half a minute."""
+def portal_start(data: Path, port: int, *, experiments: bool = True, first: bool = False) -> Portal:
+    """`make up` with the demo; without its `experiments` nothing is trained, which takes a core for half a minute.
+
+    An empty folder begins as one that was started and ended before, unless this is to be its `first` start."""
+    if not first and FOLDER in os.environ and not (data.exists() and any(data.iterdir())):
+        folder_begin(data)
     environ = environ_plain() | {"SLIPWAY_DATA": str(data), "PORT": str(port), "SIGN_IN_ATTEMPTS": "1000"}
     environ["DEMO_EXPERIMENTS"] = str(int(experiments))
     # What a test launches is built when it does: others want the machine for themselves.
@@ -107,6 +114,27 @@ def portal_start(data: Path, port: int, *, experiments: bool = True) -> Portal:
         time.sleep(0.3)
     process.terminate()
     raise AssertionError("The portal did not become ready:\n" + (data.parent / "up.log").read_text()[-4000:])
+
+
+def folder_begin(data: Path) -> None:
+    """What `data` is after a first start, in which the people and modules of the demo were made."""
+    made = made_once("started", _started_make)
+    shutil.copytree(made / "data", data, symlinks=True, dirs_exist_ok=True)
+    shutil.rmtree(data / "logs")
+    packages_lend(data / "agent")
+
+
+def _started_make(folder: Path) -> None:
+    data = folder / "data"
+    data.mkdir(mode=0o700)
+    portal = portal_start(data, port_free(), experiments=False, first=True)
+    try:
+        deadline = time.monotonic() + SEED_SECONDS
+        while not (data / "done" / "seed").exists():
+            assert time.monotonic() < deadline, (data / "logs" / "seed.log").read_text()[-4000:]
+            time.sleep(0.2)
+    finally:
+        portal_stop(portal)
 
 
 def portal_stop(portal: Portal) -> None:

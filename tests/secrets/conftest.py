@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.conftest import ROOT, Portal, port_free, portal_start, portal_stop
+from tests.prepared import packages_lend
 from tests.secrets.journey import Journey, journey_make
 from tests.secrets.watching import ProcessWatch
 
@@ -26,7 +27,9 @@ def journey() -> Iterator[Journey]:
     processes = ProcessWatch().start()
     portal = None
     try:
-        portal = portal_start(data, port_free())
+        packages_lend(data / "agent")
+        # Also what a first start writes down is looked through.
+        portal = portal_start(data, port_free(), first=True)
         manage(portal, "register_module", str(LEAKY))
         yield journey_make(portal, processes)
     finally:

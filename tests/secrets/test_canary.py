@@ -111,6 +111,9 @@ def allowed_in_environ(seen: Seen) -> set[str]:
     commands = "agent|migrate|seed_demo|seed_modules|register_module"
     if re.search(rf"portal\.up\.web|-m celery|manage\.py ({commands})", words):
         return SERVERS
+    if words == "uname -p":
+        # Python asks it what Celery's worker tells of the machine when it starts.
+        return SERVERS
     return set()
 
 

@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from .bytecode import COMPILED, bytecode_link, bytecode_strip, compile_arguments, compiled_here
 from .errors import InvalidRequest, MachineError, NotFound
 from .files import directory_private, json_read, json_write, names_in
 from .isolation import interpreter
@@ -252,11 +253,13 @@ class Runtimes:
             command += ["--allow-empty-requirements", "--python", str(target / "bin" / "python"), str(lock)]
             self._step(command, text, ended)
             _lay_over(_site_packages(target), wanted.files)
+            bytecode_strip(_site_packages(target))
+            bytecode_link(_site_packages(target), compiled_here(self.layout.runtimes, wanted.version))
             self._compile(wanted.executable, _site_packages(target), ended)
             folder = Path(wanted.executable).parent.parent
             prefixes = {os.path.realpath(folder), str(folder)}
             shutil.move(lock, target / "requirements.lock")
-            record = {"python": wanted.version, "prefixes": sorted(prefixes)}
+            record = {"python": wanted.version, "prefixes": sorted(prefixes), "compiled": COMPILED}
             json_write(target / "slipway.json", record, mode=0o644)
             _readable_for_all(target)
             tree_remove(self.path(wanted.digest))
@@ -281,9 +284,7 @@ class Runtimes:
         new environment's Python, whose start runs what a package put into a .pth file, as the agent's user.
 
         Ahead by one process: only the first of several would end with an agent that is killed."""
-        jobs = "1" if ended else "0"
-        compile_all = ["-m", "compileall", "-q", "-q", "-j", jobs, "--invalidation-mode", "timestamp", str(folder)]
-        self._watched([executable, "-I", "-S", *compile_all], ended)
+        self._watched([executable, "-I", "-S", *compile_arguments(folder, parallel=not ended)], ended)
 
     def _run(self, arguments: list[str], *, ended: threading.Event | None = None) -> subprocess.CompletedProcess[str]:
         return self._watched([self.executable(), *arguments], ended)

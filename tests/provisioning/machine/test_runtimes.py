@@ -1,6 +1,8 @@
 """Runtimes: built once by uv from a lock text with hashes, shared by digest, seen by services."""
 
+import json
 import os
+import subprocess
 import sys
 import threading
 import zipfile
@@ -16,27 +18,36 @@ from apps.provisioning.machine.runtimes import Runtimes
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
-@pytest.fixture
-def lock(tmp_path, monkeypatch):
-    """A lock text for one small package from a folder of wheels, so that no network is needed."""
-    wheel = tmp_path / "wheels" / "slipway_probe-1.0-py3-none-any.whl"
-    wheel.parent.mkdir()
+def wheel_make(folder: Path, name: str, content: dict[str, bytes], **more: bytes) -> str:
+    """A wheel of version 1.0 in the folder `wheels`; its line in a lock."""
+    module = name.replace("-", "_")
+    wheel = folder / "wheels" / f"{module}-1.0-py3-none-any.whl"
+    wheel.parent.mkdir(exist_ok=True)
     files = {
-        "slipway_probe.py": b"ANSWER = 42\n\ndef main():\n    print(ANSWER)\n",
-        "slipway_probe-1.0.dist-info/METADATA": b"Metadata-Version: 2.1\nName: slipway-probe\nVersion: 1.0\n",
-        "slipway_probe-1.0.dist-info/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        "slipway_probe-1.0.dist-info/entry_points.txt": b"[console_scripts]\nslipway-probe = slipway_probe:main\n",
+        **content,
+        f"{module}-1.0.dist-info/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n".encode(),
+        f"{module}-1.0.dist-info/WHEEL": b"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        **{f"{module}-1.0.dist-info/{part}.txt": text for part, text in more.items()},
     }
     record = "".join(
         f"{name},sha256={urlsafe_b64encode(sha256(data).digest()).rstrip(b'=').decode()},{len(data)}\n"
         for name, data in files.items()
     )
     with zipfile.ZipFile(wheel, "w") as archive:
-        for name, data in {**files, "slipway_probe-1.0.dist-info/RECORD": record.encode()}.items():
-            archive.writestr(name, data)
-    monkeypatch.setenv("UV_FIND_LINKS", str(wheel.parent))
+        for path, data in {**files, f"{module}-1.0.dist-info/RECORD": record.encode()}.items():
+            archive.writestr(path, data)
+    return f"{name}==1.0 \\\n    --hash=sha256:{sha256(wheel.read_bytes()).hexdigest()}\n"
+
+
+@pytest.fixture
+def lock(tmp_path, monkeypatch):
+    """A lock text for one small package from a folder of wheels, so that no network is needed."""
+    monkeypatch.setenv("UV_FIND_LINKS", str(tmp_path / "wheels"))
     monkeypatch.setenv("UV_OFFLINE", "1")
-    return f"slipway-probe==1.0 \\\n    --hash=sha256:{sha256(wheel.read_bytes()).hexdigest()}\n"
+    content = {"slipway_probe.py": b"ANSWER = 42\n\ndef main():\n    print(ANSWER)\n"}
+    return wheel_make(
+        tmp_path, "slipway-probe", content, entry_points=b"[console_scripts]\nslipway-probe = slipway_probe:main\n"
+    )
 
 
 def test_built_once_and_used_by_a_service(bench, lock):
@@ -120,3 +131,59 @@ def test_unreferenced_runtimes_can_be_removed(bench, lock):
     bench.ask("DELETE", f"/v1/runtimes/{runtime['id']}")
     assert bench.machine.runtimes.unreferenced_remove(keep=0) == [runtime["id"]]
     assert not os.path.exists(runtime["path"])
+
+
+def packages_of(runtime):
+    return next(Path(runtime["path"]).glob("lib/*/site-packages"))
+
+
+def bytecode_of(runtime, name):
+    return next((packages_of(runtime) / "__pycache__").glob(f"{name}.*.pyc"))
+
+
+def answer_of(runtime):
+    code = "import slipway_probe; print(slipway_probe.ANSWER)"
+    command = [f"{runtime['path']}/bin/python", "-B", "-c", code]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+
+
+def test_what_another_runtime_has_compiled_is_not_compiled_again(bench, lock):
+    first = bench.ask("PUT", "/v1/runtimes", {"requirements": lock})[1]
+    more = bench.ask("PUT", "/v1/runtimes", {"requirements": lock, "files": {"more.py": "", "tests/x.py": ""}})[1]
+    assert bytecode_of(first, "slipway_probe").samefile(bytecode_of(more, "slipway_probe"))
+    assert bytecode_of(more, "more").exists()
+    assert not (packages_of(more) / "tests" / "__pycache__").exists()
+
+
+def test_a_file_that_was_laid_over_has_byte_code_of_its_own(bench, lock):
+    plain = bench.ask("PUT", "/v1/runtimes", {"requirements": lock})[1]
+    changed = bench.ask("PUT", "/v1/runtimes", {"requirements": lock, "files": {"slipway_probe.py": "ANSWER = 7\n"}})[1]
+    assert not bytecode_of(plain, "slipway_probe").samefile(bytecode_of(changed, "slipway_probe"))
+    assert (answer_of(plain), answer_of(changed)) == (42, 7)
+
+
+def test_byte_code_that_does_not_fit_its_file_is_made_anew_and_left_where_it_was(bench, lock):
+    plain = bench.ask("PUT", "/v1/runtimes", {"requirements": lock})[1]
+    made = bytecode_of(plain, "slipway_probe")
+    made.write_bytes(b"not byte code")
+    more = bench.ask("PUT", "/v1/runtimes", {"requirements": lock, "files": {"more.py": ""}})[1]
+    assert answer_of(more) == 42
+    assert made.read_bytes() == b"not byte code"
+
+
+def test_byte_code_that_a_package_brought_along_is_not_kept(bench, lock, tmp_path):
+    """Also where the file has none of ours beside it, which the compiler would leave as it is."""
+    forged = f"__pycache__/nothing.{sys.implementation.cache_tag}.pyc"
+    evil = lock + wheel_make(tmp_path, "slipway-evil", {forged: b"forged", f"evil/{forged}": b"forged"})
+    runtime = bench.ask("PUT", "/v1/runtimes", {"requirements": evil})[1]
+    assert [path.name.partition(".")[0] for path in packages_of(runtime).rglob("*.pyc")] == ["slipway_probe"]
+
+
+def test_byte_code_of_a_runtime_that_kept_what_came_along_is_not_taken(bench, lock):
+    """As an older portal built them."""
+    older = bench.ask("PUT", "/v1/runtimes", {"requirements": lock})[1]
+    record = Path(older["path"]) / "slipway.json"
+    kept = {key: value for key, value in json.loads(record.read_text()).items() if key != "compiled"}
+    record.write_text(json.dumps(kept))
+    newer = bench.ask("PUT", "/v1/runtimes", {"requirements": lock, "files": {"more.py": ""}})[1]
+    assert not bytecode_of(newer, "slipway_probe").samefile(bytecode_of(older, "slipway_probe"))
