@@ -59,6 +59,25 @@ def cancel(change: "Change", people: "People") -> None:
     change_cancel(change=change, actor=people.dana)
 
 
+def begun(environment: "Environment") -> set[str]:
+    """The addresses that Terraform has said to be creating."""
+    from apps.provisioning.models import LogLine
+
+    texts = LogLine.objects.filter(workspace_id=environment.pk).values_list("text", flat=True)
+    return {text.partition(":")[0] for text in texts if text.endswith(": Creating...")}
+
+
+def made(environment: "Environment", agent: "OneAgent") -> set[str]:
+    """The addresses of what is on the machine."""
+    folders = (("volume", agent.root / "volumes"), ("service", agent.root / "services"))
+    return {
+        f"slipway_{kind}.{path.name}"
+        for kind, folder in folders
+        for path in (folder / str(environment.pk)).glob("*")
+        if path.is_dir()
+    }
+
+
 def finish(environment: "Environment", people: "People", agent: "OneAgent", *, led: bool) -> None:
     """With `led` it is started again first; in any case it can be destroyed and leaves nothing."""
     from tests.faults.one_agent import destroy, lead_on, nothing_twice
@@ -76,7 +95,7 @@ def finish(environment: "Environment", people: "People", agent: "OneAgent", *, l
 def test_cancelling_a_launch(
     start: "Callable[[Engine], OneAgent]", people: "People", engine: "Engine", stage: str
 ) -> None:
-    from tests.faults.one_agent import quick_launch, reach, settled, state_names
+    from tests.faults.one_agent import quick_launch, reach, settled, state_names, until
 
     if stage == "queued":
         environment = quick_launch(people)
@@ -89,6 +108,9 @@ def test_cancelling_a_launch(
         environment = quick_launch(people, **knobs.get(stage, {}))
         steps = {"creating": "Building", "waiting for health": "The server", "settling": "Settling"}
         change = reach(environment, "applying" if stage in steps else "planning", step=steps.get(stage, ""))
+        if stage == "creating":
+            # The two are begun at once, so that one step says nothing of the other.
+            until(lambda: begun(environment) >= {"slipway_volume.home", "terraform_data.build"})
         cancel(change, people)
         # A second click changes nothing.
         cancel(change, people)
@@ -103,6 +125,7 @@ def test_cancelling_a_launch(
             "settling": {"slipway_service.app"},
         }
         assert in_creation.get(stage, set()) <= state_names(environment), state_names(environment)
+        assert made(environment, agent) <= state_names(environment), "something exists that the state does not know"
     finish(environment, people, agent, led=engine is FIRST)
 
 

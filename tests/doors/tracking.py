@@ -71,6 +71,8 @@ QUERIES = {
     "/experiments/charts/values/": RUNS,
     "/models/register/": f"?run={RUN}",
     "/models/{name}/compare/": "?a=1&b=1",
+    "/api/v1/experiments/runs/groups/": "?by=params.lr",
+    "/api/v1/models/{model_name}/aliases/{alias}/": "?from_version=1",
 }
 BODIES: dict[str, dict[str, object]] = {
     "/experiments/{experiment_id}/main-metric/": {"metric": "auc", "goal": "max"},
@@ -85,4 +87,10 @@ BODIES: dict[str, dict[str, object]] = {
     "/models/{name}/card/": {"from_number": "1"},
     "/models/{name}/description/": {"description": "Reads digits", "seen": "x"},
     "/models/register/": {"run": RUN, "request": "r", "new_name": "vision.new"},
+    "/api/v1/experiments/runs/{run_id}/note/": {"note": "Better"},
+    "/api/v1/experiments/runs/{run_id}/tag/": {"key": "stage", "value": "done"},
+    "/api/v1/models/": {"run": RUN, "model": "model", "name": "vision.new"},
+    "/api/v1/models/{model_name}/versions/": {"run": RUN, "model": "model"},
+    "/api/v1/models/{model_name}/aliases/{alias}/": {"version": 1, "from_version": 1},
+    "/api/v1/models/{model_name}/cards/": {"sections": {"limitations": "Digits only"}, "from_number": 1},
 }

@@ -81,7 +81,9 @@ class PortalUnderFault:
 
     def start_again(self) -> None:
         """After the whole portal was killed: `make up` once more on the same folder and port."""
-        self._sql = None
+        if self._sql is not None:
+            self._sql.close()
+            self._sql = None
         self._people.clear()
         self.portal = portal_start(self.data, self.port, experiments=False)
 

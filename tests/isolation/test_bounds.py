@@ -29,8 +29,15 @@ except OSError as error:
 else:
     print('FORKS', made, 'no end', flush=True)
 """
-# The service is up by then.
-BOMB = "import os, time\ntime.sleep(3)\nwhile True:\n    try: os.fork()\n    except OSError: pass\n"
+# It waits for the test's word: a service that is still starting would not come up beside it.
+BOMB = """
+import os, time
+while not os.path.exists('go'):
+    time.sleep(0.1)
+while True:
+    try: os.fork()
+    except OSError: pass
+"""
 WRITER = """
 import os, time
 with open(os.path.join({folder!r}, 'filler'), 'ab') as file:
@@ -86,6 +93,7 @@ def test_a_fork_bomb_leaves_the_neighbour_answering(remote_make, level):
     neighbour, service = neighbour_of(remote)
     greedy = bench_on(remote)
     start(greedy, BOMB, cpu=1.0)
+    remote.volume(greedy.workspace).joinpath("go").touch()
     for _look in range(30):
         _answers(neighbour, service)
         time.sleep(0.25)
