@@ -14,9 +14,14 @@ from tests.provisioning.machine.conftest import SERVER, Bench, bench_make, root
 
 __all__ = ["bench_make", "root"]
 
-# Every fork leaves a process that sleeps: the bomb's effect without its noise.
-FORKS = """
+# Both wait for the test's word: a service that is still starting would not come up beside them.
+WAIT = """
 import os, time
+while not os.path.exists('go'):
+    time.sleep(0.1)
+"""
+# Every fork leaves a process that sleeps: the bomb's effect without its noise.
+FORKS = f"""{WAIT}
 made = 0
 try:
     while made < 4000:
@@ -29,11 +34,7 @@ except OSError as error:
 else:
     print('FORKS', made, 'no end', flush=True)
 """
-# It waits for the test's word: a service that is still starting would not come up beside it.
-BOMB = """
-import os, time
-while not os.path.exists('go'):
-    time.sleep(0.1)
+BOMB = f"""{WAIT}
 while True:
     try: os.fork()
     except OSError: pass
@@ -75,6 +76,7 @@ def test_forks_come_to_an_end_and_the_neighbour_answers(remote_make, level):
     neighbour, service = neighbour_of(remote)
     greedy = bench_on(remote)
     start(greedy, FORKS)
+    remote.volume(greedy.workspace).joinpath("go").touch()
     deadline = time.monotonic() + 60
     while "FORKS" not in (log := remote.log_tail(greedy.workspace, "app")[0]):
         assert time.monotonic() < deadline, log

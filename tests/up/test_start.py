@@ -109,7 +109,7 @@ def free_port() -> int:
 
 def get(url: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(url, timeout=20) as answer:
+        with urllib.request.urlopen(url, timeout=60) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
@@ -152,6 +152,8 @@ def test_from_nothing_to_ready_and_to_nothing_again(up: Callable[..., Up]) -> No
     assert "Everything has ended" in one.said()
 
 
+# The short suite kills a portal with all that runs in it in tests/faults/test_whole_portal.py.
+@pytest.mark.matrix
 @pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_after_a_kill_of_everything_the_next_start_works_with_the_same_data(up: Callable[..., Up]) -> None:
