@@ -86,6 +86,8 @@ def not_allowed_said(request: HttpRequest, response: HttpResponse) -> None:
     """A page for who opens the address of a form, by the browser's history or a copied link."""
     if not wants_problem(request):
         response.content = render_to_string("errors/405.html").encode()
+        if "Content-Length" in response.headers:  # Of the empty answer, by a middleware that came before.
+            response.headers["Content-Length"] = str(len(response.content))
 
 
 def _without_person(request: HttpRequest) -> HttpRequest | None:

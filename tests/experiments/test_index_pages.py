@@ -98,6 +98,7 @@ def test_a_platform_engineer_rebuilds_and_it_is_audited(people: People) -> None:
     opened = pete.get("/experiments/index/rebuild/")
     assert (opened.status_code, opened["Allow"]) == (405, "POST")
     assert "Only a form leads here" in opened.content.decode()
+    assert opened["Content-Length"] == str(len(opened.content))
     assert pete.post("/experiments/index/rebuild/").status_code == 302
 
     row = TrackerIndex.objects.get()
