@@ -59,7 +59,8 @@ def _table(request: HttpRequest, shown: Experiment | None) -> HttpResponse:
     preference = preference_of(person(request), shown)
     is_part = request.htmx.target == "runs" and problem is None  # type: ignore[attr-defined]
     context = list_context(request, query, shown, preference)
-    context |= {} if is_part else frame_context(request, query, shown)
+    if not is_part:
+        context |= frame_context(query, shown, context["kept"])
     context |= {"problem": problem, "filter_text": _one_line(request.GET.get("filter", ""))}
     if problem is None:
         group = group_asked(get)

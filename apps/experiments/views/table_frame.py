@@ -24,14 +24,14 @@ USE_SECONDS = 60
 EXPORTS = (("csv", "CSV"), ("parquet", "Parquet"))
 
 
-def frame_context(request: HttpRequest, query: RunQuery, shown: Experiment | None) -> dict[str, Any]:
-    """Of what a whole page has around the list."""
+def frame_context(query: RunQuery, shown: Experiment | None, kept: str) -> dict[str, Any]:
+    """Of what a whole page has around the list; `kept` is the list's own address."""
     return {
         "crumbs": crumbs_of(shown),
         "heading": shown.name.rpartition("/")[2] or shown.name if shown else "All runs",
         "meta": _meta(shown),
         "state": {"tone": "neutral", "label": "Archived"} if shown and shown.archived else None,
-        "actions": [{"label": "Charts", "url": _charts_url(shown, query_kept(request.GET)), "icon": "chart-line"}],
+        "actions": [{"label": "Charts", "url": _charts_url(shown, kept), "icon": "chart-line"}],
         "menu": _menu(query, shown),
         "complete_url": reverse("experiments:complete"),
     }
