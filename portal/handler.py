@@ -5,9 +5,10 @@ times a request. Each crossing waits for the interpreter's lock, which is up to 
 computing. No middleware or view of ours awaits anything, so there is nothing to cross for.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from asgiref.sync import sync_to_async
+from asgiref.sync import ThreadSensitiveContext, sync_to_async
 from django.core.handlers.asgi import ASGIHandler
 from django.db import connections
 from django.http import HttpRequest
@@ -15,9 +16,32 @@ from django.http.response import HttpResponseBase
 
 from apps.core.passing_on import PassedOn, pass_on
 
+# Threads that wait for the next request; those of a rush beyond them end with it.
+MOST_IDLE = 16
+
 
 class OneThreadHandler(ASGIHandler):
-    """`ASGIHandler` over the synchronous chain of middleware; receiving, sending and disconnects are as there."""
+    """`ASGIHandler` over the synchronous chain of middleware; receiving, sending and disconnects are as there.
+
+    A request has a thread to itself, which the next one uses again: Django starts one for each, and another to end it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._idle: list[ThreadPoolExecutor] = []
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            raise ValueError(f"Pages answer HTTP, not {scope['type']}.")
+        thread = self._idle.pop() if self._idle else ThreadPoolExecutor(max_workers=1, thread_name_prefix="page")
+        try:
+            async with ThreadSensitiveContext(executor=thread):
+                await self.handle(scope, receive, send)
+        finally:
+            if len(self._idle) < MOST_IDLE:
+                self._idle.append(thread)
+            else:
+                thread.shutdown(wait=False)
 
     def load_middleware(self, is_async: bool = False) -> None:
         super().load_middleware(is_async=False)

@@ -126,3 +126,10 @@ def _session() -> requests.Session:
         session.mount("https://", HTTPAdapter(pool_maxsize=4, max_retries=1))
         _local.session = session
     return session
+
+
+def session_close(**_: object) -> None:
+    """At the end of a request: a page's thread waits for the next one, and its connections need not wait with it."""
+    session: requests.Session | None = getattr(_local, "session", None)
+    if session is not None:
+        session.close()
