@@ -3,7 +3,6 @@
 from datetime import datetime
 
 from django.db import connection
-from django.db.models import DateTimeField, Func
 
 
 def database_now() -> datetime:
@@ -13,10 +12,3 @@ def database_now() -> datetime:
         (moment,) = cursor.fetchone()
     now: datetime = moment
     return now
-
-
-class StatementNow(Func):
-    """The same time as a column of a query that reads what it is compared with."""
-
-    function = "statement_timestamp"
-    output_field = DateTimeField()  # type: ignore[assignment]

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from apps.experiments.models import Run
 from apps.experiments.selectors.columns import ColumnKey, column_read, keys_of, values_of_columns
+from apps.experiments.selectors.listed import ListedRun
 from apps.experiments.selectors.runs import RunQuery
 
 MOST_KEYS = 300
@@ -96,7 +96,7 @@ def _type(pa: Any, column: ColumnKey) -> Any:
     return pa.timestamp("ms", tz="UTC") if str(column) in MOMENTS else pa.string()
 
 
-def _table(pa: Any, schema: Any, chunk: Sequence[Run], columns: Sequence[ColumnKey]) -> Any:
+def _table(pa: Any, schema: Any, chunk: Sequence[ListedRun], columns: Sequence[ColumnKey]) -> Any:
     values = values_of_columns(chunk, columns)
     arrays = [pa.array([run.run_id for run in chunk], pa.string())]
     for column in columns:

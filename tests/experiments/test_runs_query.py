@@ -167,9 +167,9 @@ def test_chosen_runs_come_in_the_order_named(cast: Cast, study: Experiment) -> N
     assert [run.name for run in selected_runs(cast.dana, asked(ordering="-metrics.auc"), None, 2)] == ["r05", "r01"]
 
 
-def test_values_of_many_runs_take_three_queries(cast: Cast, study: Experiment, django_assert_num_queries: Any) -> None:
+def test_values_of_many_runs_take_one_query(cast: Cast, study: Experiment, django_assert_num_queries: Any) -> None:
     runs = run_query(cast.dana, asked(ordering="name")).page().rows
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(1):
         values = values_of(runs, metrics=["auc"], params=None, tags=["stage"])
     first = values[runs[0].pk]
     assert first["metrics.auc"] == 0.5

@@ -7,7 +7,7 @@ words true while the page stays open. Without JavaScript the words are those of 
 import json
 import math
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal
 from functools import cache, lru_cache
 from typing import Any
@@ -94,9 +94,9 @@ def duration(value: Any) -> str:
     return " ".join(shown) or "0 s"
 
 
-def clock(value: datetime, now: datetime | None = None) -> str:
+def clock(value: datetime, now: datetime | None = None, zone: tzinfo | None = None) -> str:
     """A moment in the person's zone, as short as it can be said: "18:00", "Tomorrow 09:00", "21 Nov 18:00"."""
-    zone = timezone.get_current_timezone()
+    zone = zone or timezone.get_current_timezone()
     local = value.astimezone(zone)
     today = (now or timezone.now()).astimezone(zone).date()
     days = (local.date() - today).days
@@ -111,12 +111,12 @@ def clock(value: datetime, now: datetime | None = None) -> str:
     return f"{local.day} {MONTHS[local.month - 1]}{year} {time}"
 
 
-def relative(value: datetime, now: datetime | None = None) -> str:
+def relative(value: datetime, now: datetime | None = None, zone: tzinfo | None = None) -> str:
     """The distance of a moment from now: "just now", "3 min ago", "in 2 h 10 min"; a date beyond a week."""
     now = now or timezone.now()
     seconds = (now - value).total_seconds()
     if abs(seconds) > 7 * 86_400:
-        return clock(value, now)
+        return clock(value, now, zone)
     if seconds < 0:
         return f"in {duration(_coarse(-seconds))}"
     if seconds < 10:
@@ -141,11 +141,16 @@ def time(value: datetime | None, form: str = "relative") -> SafeString:
         return SafeString(UNKNOWN)
     if timezone.is_naive(value):
         raise ValueError("time: a naive datetime has no place on a page")
-    local = value.astimezone(timezone.get_current_timezone())
+    return time_element(value, form, timezone.now(), timezone.get_current_timezone())
+
+
+def time_element(value: datetime, form: str, now: datetime, zone: tzinfo) -> SafeString:
+    """The same for whoever shows a hundred: to ask for the time and the zone takes longer than to write them."""
+    local = value.astimezone(zone)
     day = f"{local.day} {MONTHS[local.month - 1]} {local.year}"
     full = f"{day} {local.hour:02}:{local.minute:02}:{local.second:02} {local.tzname() or ''}".strip()
     live = f' data-live-time="{form}"' if form in LIVE_FORMS else ""
-    words = relative(value) if live else clock(value) if form == "clock" else full
+    words = relative(value, now, zone) if live else clock(value, now, zone) if form == "clock" else full
     stamp = value.astimezone(UTC).isoformat(timespec="milliseconds")[:-6]
     # Digits, names of months and zones, our own words: there are a hundred of these on a page, and nothing to escape.
     return SafeString(f'<time datetime="{stamp}Z" title="{full}"{live}>{words}</time>')

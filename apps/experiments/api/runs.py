@@ -20,7 +20,8 @@ from apps.experiments.api.serializers import RunGroupingSerializer, RunSerialize
 from apps.experiments.models import ID_LENGTH, Experiment, Run
 from apps.experiments.selectors.columns import column_read, values_of, values_of_columns
 from apps.experiments.selectors.groups import MOST_METRICS, groups_of
-from apps.experiments.selectors.runs import HEAVY, RunPage, RunQuery, run_query
+from apps.experiments.selectors.listed import ListedRun, runs_listed
+from apps.experiments.selectors.runs import RunPage, RunQuery, run_query
 from apps.experiments.services.bulk import runs_archive, runs_restore, runs_tag
 
 ORDER = "`metrics.auc`, `-params.lr`, `tags.stage`, `-started_at`, `duration` …; lacking values and NaN come last."
@@ -61,8 +62,8 @@ class RunViewSet(RunDetailActions, IdempotentWrites, viewsets.GenericViewSet[Run
     lookup_value_regex = "[0-9a-zA-Z]{1,32}"
 
     def get_queryset(self) -> QuerySet[Run]:
-        rows = Run.objects.visible_to(person_of(self.request.user)).select_related("experiment__team", "user")
-        return rows.defer(*HEAVY)
+        rows = Run.objects.visible_to(person_of(self.request.user)).select_related("experiment__team")
+        return rows.defer("haystack")
 
     def _query(self, request: Request) -> RunQuery:
         """Raises `FilterInvalid`, `InvalidInput` for an order, 404 for an experiment that is not the person's."""
@@ -75,7 +76,7 @@ class RunViewSet(RunDetailActions, IdempotentWrites, viewsets.GenericViewSet[Run
                 raise Http404
         return run_query(user, get, found)
 
-    def _shown(self, runs: list[Run], get: QueryDict) -> Any:
+    def _shown(self, runs: list[ListedRun], get: QueryDict) -> Any:
         named = [column for column in map(column_read, get.getlist("column")) if column is not None]
         values = values_of_columns(runs, named) if named else values_of(runs, metrics=None, params=None, tags=None)
         return RunSerializer(runs, many=True, context={"values": values}).data
@@ -98,7 +99,10 @@ class RunViewSet(RunDetailActions, IdempotentWrites, viewsets.GenericViewSet[Run
 
     @extend_schema(summary="One run", responses=RunSerializer)
     def retrieve(self, request: Request, run_id: str = "") -> Response:
-        return Response(self._shown([self.get_object()], request.query_params)[0])
+        found = runs_listed([self.get_object().pk])
+        if not found:
+            raise Http404
+        return Response(self._shown(found, request.query_params)[0])
 
     @extend_schema(
         summary="Runs summed up by a parameter or tag",

@@ -7,6 +7,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps.experiments.models import Experiment, Run
+from apps.experiments.selectors.listed import ListedRun
 
 NUMBERS = {
     "type": "object",
@@ -47,7 +48,7 @@ class ExperimentSerializer(serializers.ModelSerializer[Experiment]):
 
 
 class RunSerializer(serializers.ModelSerializer[Run]):
-    """With `values` in its context: run's pk → column → value, as `values_of` gives them."""
+    """Of `ListedRun`s. With `values` in its context: run's pk → column → value, as `values_of` gives them."""
 
     experiment = serializers.CharField(source="experiment_id", read_only=True, help_text="Id of the experiment.")
     experiment_name = serializers.CharField(source="experiment.name", read_only=True)
@@ -67,30 +68,30 @@ class RunSerializer(serializers.ModelSerializer[Run]):
         )  # fmt: skip
         read_only_fields = fields
 
-    def _keyed(self, run: Run, prefix: str) -> dict[str, Any]:
+    def _keyed(self, run: ListedRun, prefix: str) -> dict[str, Any]:
         values: dict[str, Any] = self.context["values"].get(run.pk, {})
         return {key[len(prefix) :]: value for key, value in values.items() if key.startswith(prefix)}
 
-    def get_user(self, run: Run) -> str:
-        return run.user.username if run.user is not None else run.user_name
+    def get_user(self, run: ListedRun) -> str:
+        return run.username or run.user_name
 
-    def get_duration(self, run: Run) -> float | None:
+    def get_duration(self, run: ListedRun) -> float | None:
         return None if run.duration_ms is None else run.duration_ms / 1000
 
     @extend_schema_field(NUMBERS)
-    def get_metrics(self, run: Run) -> dict[str, Any]:
+    def get_metrics(self, run: ListedRun) -> dict[str, Any]:
         return {key: number_said(value) for key, value in self._keyed(run, "metrics.").items()}
 
     @extend_schema_field(TEXTS)
-    def get_params(self, run: Run) -> dict[str, Any]:
+    def get_params(self, run: ListedRun) -> dict[str, Any]:
         return self._keyed(run, "params.")
 
     @extend_schema_field(TEXTS)
-    def get_tags(self, run: Run) -> dict[str, Any]:
+    def get_tags(self, run: ListedRun) -> dict[str, Any]:
         return self._keyed(run, "tags.")
 
     @extend_schema_field(DATASETS)
-    def get_datasets(self, run: Run) -> Any:
+    def get_datasets(self, run: ListedRun) -> Any:
         return run.datasets
 
 

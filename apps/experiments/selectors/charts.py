@@ -11,6 +11,7 @@ from django.http import QueryDict
 
 from apps.accounts.models import User
 from apps.experiments.models import Experiment, Run, RunMetric, RunParam
+from apps.experiments.selectors.listed import ListedRun
 from apps.experiments.selectors.ordering import Ordering
 from apps.experiments.selectors.runs import run_query, selected_runs
 
@@ -72,7 +73,7 @@ def runs_chosen(user: User, run_ids: Iterable[str], *, limit: int = CURVES_MOST)
     return [found[run_id] for run_id in wanted if run_id in found][:limit]
 
 
-def columns_of(runs: Sequence[Run], *, experiment: Experiment | None = None) -> list[Column]:
+def columns_of(runs: Sequence[ListedRun], *, experiment: Experiment | None = None) -> list[Column]:
     """Metrics first, then parameters, then what the runs took; each kind by how many of the runs have it."""
     keys = [run.pk for run in runs]
     return [*_metrics(keys, experiment), *_params(keys), *_own(runs)]
@@ -120,7 +121,7 @@ def _params(keys: list[int]) -> list[Column]:
     ]
 
 
-def _own(runs: Sequence[Run]) -> list[Column]:
+def _own(runs: Sequence[ListedRun]) -> list[Column]:
     found = []
     for key, (label, unit) in OWN.items():
         values = [value for run in runs if (value := own_value(run, key)) is not None]
@@ -131,7 +132,7 @@ def _own(runs: Sequence[Run]) -> list[Column]:
     return found
 
 
-def own_value(run: Run, key: str) -> float | None:
+def own_value(run: ListedRun, key: str) -> float | None:
     """Duration, core and GPU time in seconds, memory in gigabyte-hours; None where it is not known."""
     if key == "duration":
         return None if run.duration_ms is None else run.duration_ms / 1000
@@ -139,7 +140,7 @@ def own_value(run: Run, key: str) -> float | None:
     return value / GIGABYTE_HOUR if value is not None and key == "memory_byte_seconds" else value
 
 
-def values_of_columns(runs: Sequence[Run], keys: Iterable[str]) -> dict[str, list[Any]]:
+def values_of_columns(runs: Sequence[ListedRun], keys: Iterable[str]) -> dict[str, list[Any]]:
     """Column key → a value for each run, in their order: a number, a text, None where there is none.
 
     What is not finite is a text too ("NaN", "∞"), so that the charts can say it. Unknown keys are left out.
@@ -176,7 +177,7 @@ def _plain(value: float | None) -> float | str:
 class Selection:
     """The runs that charts are drawn of: the first of `total`, in an order that `by` names."""
 
-    runs: list[Run]
+    runs: list[ListedRun]
     total: int
     by: str = ""
 

@@ -7,7 +7,8 @@ from typing import Any
 from django.db import connection
 from django.db.models import Model
 
-from apps.experiments.models import Run, RunMetric, RunParam, RunTag
+from apps.experiments.models import RunMetric, RunParam, RunTag
+from apps.experiments.selectors.listed import ListedRun
 
 MOST_KEYS = 500  # of each kind offered: a run may have logged ten thousand
 MOST_STEPS = 2000
@@ -51,31 +52,48 @@ def column_read(text: str) -> ColumnKey | None:
     return ColumnKey(kind, key) if kind in KEYED and 0 < len(key) <= 250 else None
 
 
+# A metric's value is in the third column, the others' in the fourth; which kind it is of the column before says.
+_VALUES = {
+    "metrics": "SELECT run_id, 'metrics.' || key, value, NULL FROM experiments_runmetric WHERE {which}",
+    "params": "SELECT run_id, 'params.' || key, NULL::float8, value FROM experiments_runparam WHERE {which}",
+    "tags": "SELECT run_id, 'tags.' || key, NULL::float8, value FROM experiments_runtag WHERE {which}",
+}
+_NAMED = "run_id = ANY(%s) AND key = ANY(%s)"
+_EVERY = f"run_id = ANY(%s) ORDER BY key LIMIT {MOST_VALUES}"
+
+
 def values_of(
-    runs: Sequence[Run],
+    runs: Sequence[ListedRun],
     *,
     metrics: Iterable[str] | None = (),
     params: Iterable[str] | None = (),
     tags: Iterable[str] | None = (),
 ) -> dict[int, dict[str, Any]]:
-    """Run's pk → column → value, with what is a run's own; a kind that is None brings every key. Three queries at most.
+    """Run's pk → column → value, with what is a run's own; a kind that is None brings every key. One query at most.
 
     A metric is a float, or None for NaN; what a run has not is not in its dictionary. Durations are in seconds.
     """
     values: dict[int, dict[str, Any]] = {run.pk: own_values(run) for run in runs}
+    pks = list(values)
+    parts: list[str] = []
+    given: list[list[Any]] = []
     for kind, keys in (("metrics", metrics), ("params", params), ("tags", tags)):
         wanted = None if keys is None else list(keys)
-        if wanted == [] or not runs:
-            continue
-        model: Any = KEYED[kind]
-        rows = model.objects.filter(run__anyof=list(values))
-        rows = rows.order_by("key")[:MOST_VALUES] if wanted is None else rows.filter(key__in=wanted)
-        for run, key, value in rows.values_list("run_id", "key", "value"):
-            values[run][f"{kind}.{key}"] = value
+        if wanted is None:
+            parts.append(f"({_VALUES[kind].format(which=_EVERY)})")
+            given.append(pks)
+        elif wanted:
+            parts.append(_VALUES[kind].format(which=_NAMED))
+            given += [pks, wanted]
+    if parts and runs:
+        with connection.cursor() as cursor:
+            cursor.execute(" UNION ALL ".join(parts), given)
+            for run, column, number, text in cursor.fetchall():
+                values[run][column] = number if text is None else text
     return values
 
 
-def values_of_columns(runs: Sequence[Run], columns: Iterable[ColumnKey]) -> dict[int, dict[str, Any]]:
+def values_of_columns(runs: Sequence[ListedRun], columns: Iterable[ColumnKey]) -> dict[int, dict[str, Any]]:
     named: dict[str, list[str]] = {"metrics": [], "params": [], "tags": []}
     for column in columns:
         if column.kind:
@@ -83,8 +101,8 @@ def values_of_columns(runs: Sequence[Run], columns: Iterable[ColumnKey]) -> dict
     return values_of(runs, **named)
 
 
-def own_values(run: Run) -> dict[str, Any]:
-    """`experiment` is its name and needs the experiment at hand."""
+def own_values(run: ListedRun) -> dict[str, Any]:
+    """`experiment` is its name."""
     return {
         "name": run.name,
         "status": run.status,
@@ -93,7 +111,7 @@ def own_values(run: Run) -> dict[str, Any]:
         "started_at": run.started_at,
         "ended_at": run.ended_at,
         "duration": None if run.duration_ms is None else run.duration_ms / 1000,
-        "user": run.user.display_name if run.user is not None else run.user_name,
+        "user": run.person,
         "commit": run.commit,
         "source": run.source_name,
         "datasets": run.datasets,

@@ -5,12 +5,15 @@ A family is on the list when any member matches the filter; the row is its topmo
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from django.db.models import Count, Max, Min, Q
+from django.db import connection
+from django.db.models import Q
 
-from apps.experiments.models import Experiment, Run, RunMetric
+from apps.experiments.models import Experiment, Run
+from apps.experiments.selectors.listed import ListedRun, runs_listed, runs_listed_by_id
 from apps.experiments.selectors.ordering import Leg, Place, Scope, legs_read, place_read, place_write
-from apps.experiments.selectors.runs import RunQuery, runs_of_legs, with_experiments
+from apps.experiments.selectors.runs import RunQuery, runs_of_legs
 
 BATCH = 150
 MOST_BATCH = 5000
@@ -21,7 +24,7 @@ MOST_CHILDREN = 200
 class Family:
     """`top` is its row; `children` how many runs below it match, `best` of their main metric."""
 
-    top: Run
+    top: ListedRun
     matches: bool
     children: int
     best: float | None
@@ -115,57 +118,65 @@ def _first_members(query: RunQuery, families: Iterable[str]) -> dict[str, int]:
 
 
 def families_of(query: RunQuery, families: Sequence[str]) -> list[Family]:
-    """Their topmost runs with what is below them, in the order given, in three queries."""
-    rows = Run.objects.visible_to(query.user).filter(run_id__anyof=list(families)).order_by()
-    tops = {run.run_id: run for run in with_experiments(rows, query.experiment)}
+    """Their topmost runs with what is below them, in the order given, in two queries."""
+    tops = {run.run_id: run for run in query.seen(list(runs_listed_by_id(families).values()))}
     missing = [family for family in families if family not in tops]
-    if missing:  # The parent was removed for good: any of its children stands for it.
+    if missing:  # The parent was removed for good, or is not to be seen: any of its children stands for it.
         orphans = Run.objects.visible_to(query.user).filter(family__anyof=missing).order_by("family", "-pk")
-        for run in with_experiments(orphans.distinct("family"), query.experiment):
-            tops[run.family] = run
-    matching = query.rows().filter(family__anyof=list(families))
-    standing = Count("pk", filter=Q(run_id__anyof=[run.run_id for run in tops.values()]))
-    counted = matching.values_list("family").annotate(n=Count("pk"), tops=standing).order_by()
-    there, below = {}, {}
-    for family, members, standing_there in counted:
-        there[family], below[family] = bool(standing_there), members - standing_there
-    folded = [family for family, children in below.items() if children]
-    best = _best(query, tops, matching.filter(family__anyof=folded)) if folded else {}
-    return [
-        Family(tops[one], there.get(one, False), below.get(one, 0), best.get(one), _metric(query, tops[one]))
-        for one in families
-        if one in tops
-    ]
+        tops |= {run.family: run for run in runs_listed(list(orphans.distinct("family").values_list("pk", flat=True)))}
+    sums = _sums(query, families, [run.run_id for run in tops.values()])
+    return [_family(query, tops[one], sums.get(one, NOTHING)) for one in families if one in tops]
 
 
-def _metric(query: RunQuery, top: Run) -> str:
+class _Sum(NamedTuple):
+    """Of a family's matching runs: how many they are, whether the topmost is one, and the ends of the metric."""
+
+    members: int
+    has_top: bool
+    least: float | None
+    most: float | None
+
+
+NOTHING = _Sum(0, has_top=False, least=None, most=None)
+_SUMS = """
+    WITH member(id, family, is_top, experiment) AS ({members})
+    SELECT family, count(*), bool_or(is_top), min(metric.value), max(metric.value)
+    FROM member LEFT JOIN experiments_runmetric AS metric ON metric.run_id = member.id AND metric.key = {key}
+    GROUP BY family
+"""
+_MAIN_METRIC = "(SELECT main_metric FROM experiments_experiment WHERE id = member.experiment)"
+
+
+def _sums(query: RunQuery, families: Sequence[str], tops: Sequence[str]) -> dict[str, _Sum]:
+    """By family; of the metric that the order goes by, else of each experiment's main one."""
+    matching = query.rows().filter(family__anyof=list(families)).annotate(is_top=Q(run_id__anyof=list(tops)))
+    members, params = matching.values_list("pk", "family", "is_top", "experiment_id").query.sql_with_params()
+    by_metric = query.ordering.kind == "metrics"
+    statement = _SUMS.format(members=members, key="%s" if by_metric else _MAIN_METRIC)
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [*params, query.ordering.key] if by_metric else params)
+        return {family: _Sum(*sums) for family, *sums in cursor.fetchall()}
+
+
+def _family(query: RunQuery, top: ListedRun, sums: _Sum) -> Family:
+    children = sums.members - sums.has_top
+    best = (sums.least if _is_lowest(query, top) else sums.most) if children else None
+    return Family(top, sums.has_top, children, best, _metric(query, top))
+
+
+def _metric(query: RunQuery, top: ListedRun) -> str:
     return query.ordering.key if query.ordering.kind == "metrics" else top.experiment.main_metric
 
 
-def _best(query: RunQuery, tops: dict[str, Run], matching: object) -> dict[str, float | None]:
-    """The best value of the metric that the order goes by, else of each experiment's main one."""
-    wanted = Q(pk__in=[])
-    for metric in {_metric(query, top) for top in tops.values()}:
-        wanted |= Q(key=metric)
-    rows = RunMetric.objects.filter(wanted, run__in=matching.values("pk"), value__isnull=False)  # type: ignore[attr-defined]
-    summed = rows.values_list("run__family", "key").annotate(most=Max("value"), least=Min("value")).order_by()
-    best: dict[str, float | None] = {}
-    for family, key, most, least in summed:
-        top = tops.get(family)
-        if top is not None and key == _metric(query, top):
-            best[family] = least if _is_lowest(query, top) else most
-    return best
-
-
-def _is_lowest(query: RunQuery, top: Run) -> bool:
+def _is_lowest(query: RunQuery, top: ListedRun) -> bool:
     if query.ordering.kind == "metrics" and query.ordering.key != top.experiment.main_metric:
         return not query.ordering.descending
-    return top.experiment.main_goal == Experiment.Goal.LOWEST
+    return top.experiment.lowest_is_best
 
 
-def children_of(query: RunQuery, family: Family) -> list[Run]:
+def children_of(query: RunQuery, family: Family) -> list[ListedRun]:
     """The matching runs below a family's topmost one, in the order of the list, at most 200."""
     rows = query.rows().filter(family=family.top.family).exclude(pk=family.top.pk)
     scope = Scope(rows, query.experiment_ids, held=True)
     legs = legs_read(scope, query.ordering, None, MOST_CHILDREN)[0]
-    return runs_of_legs(legs, query.experiment)
+    return runs_of_legs(legs)

@@ -1,13 +1,17 @@
 """Which columns a runs table shows, and where: what the address names, else what the person keeps, else a choice."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from django.db import connection
+
 from apps.accounts.models import User
-from apps.experiments.models import Experiment, Run, TablePreference
+from apps.experiments.models import Experiment
 from apps.experiments.selectors.columns import ColumnKey, column_read, differing, values_of, values_of_columns
+from apps.experiments.selectors.listed import ListedRun
 from apps.experiments.selectors.ordering import Ordering
 
 MOST_COLUMNS = 60
@@ -39,16 +43,29 @@ class Table:
     chosen: bool
 
 
-def preference_of(user: User, experiment: Experiment | None) -> TablePreference:
-    """What the person keeps for one experiment, or for all of them; an unsaved one where they keep nothing."""
-    scope = {"user": user, "experiment_id": experiment.pk if experiment else ""}
-    return TablePreference.objects.filter(**scope).first() or TablePreference(**scope)
+@dataclass(frozen=True)
+class Layout:
+    """What a person keeps of a table; `baseline` is the run id of the run that others are compared with."""
+
+    columns: list[Shown]
+    baseline: str
 
 
-def columns_kept(preference: TablePreference) -> list[Shown]:
-    """Its columns as they can still be shown; the rest is left out."""
+_KEPT = "SELECT columns::text, baseline FROM experiments_tablepreference WHERE user_id = %s AND experiment_id = %s"
+
+
+def layout_of(user: User, experiment: Experiment | None) -> Layout:
+    """What the person keeps for one experiment, or for all of them; an empty one where they keep nothing."""
+    with connection.cursor() as cursor:
+        cursor.execute(_KEPT, [user.pk, experiment.pk if experiment else ""])
+        columns, baseline = cursor.fetchone() or ("[]", "")
+    return Layout(_columns_kept(json.loads(columns)), baseline)
+
+
+def _columns_kept(items: Any) -> list[Shown]:
+    """Those that can still be shown; the rest is left out."""
     found = []
-    for item in preference.columns if isinstance(preference.columns, list) else []:
+    for item in items if isinstance(items, list) else []:
         column = column_read(str(item.get("key", ""))) if isinstance(item, dict) else None
         if column is not None:
             width = item.get("width")
@@ -58,7 +75,7 @@ def columns_kept(preference: TablePreference) -> list[Shown]:
 
 
 def table_of(
-    runs: Sequence[Run],
+    runs: Sequence[ListedRun],
     *,
     asked: Sequence[str],
     kept: Sequence[Shown],
@@ -66,7 +83,7 @@ def table_of(
     experiment: Experiment | None,
     only_differing: bool,
 ) -> Table:
-    """The columns and their values, in four queries at most."""
+    """The columns and their values, in two queries at most."""
     named = [Shown(column) for column in map(column_read, asked[:MOST_COLUMNS]) if column is not None]
     widths = {shown.key: shown for shown in kept}
     named = [widths.get(shown.key, shown) for shown in named]
@@ -88,7 +105,7 @@ def table_of(
     return Table(columns, values, chosen=False)
 
 
-def _differing(runs: Sequence[Run], kept: dict[str, Shown], ordering: Ordering) -> Table:
+def _differing(runs: Sequence[ListedRun], kept: dict[str, Shown], ordering: Ordering) -> Table:
     """Every metric, parameter and tag in which the runs of this page are not all the same."""
     values = values_of(runs, metrics=None, params=None, tags=None)
     keys = [key for prefix in ("params.", "metrics.", "tags.") for key in _keys(values, prefix)]
@@ -107,7 +124,7 @@ def _keys(values: dict[int, dict[str, Any]], prefix: str) -> list[str]:
     return sorted(counts, key=lambda key: (-counts[key], key))
 
 
-def _main_metrics(runs: Sequence[Run], ordering: Ordering, experiment: Experiment | None) -> list[str]:
+def _main_metrics(runs: Sequence[ListedRun], ordering: Ordering, experiment: Experiment | None) -> list[str]:
     if experiment is not None:
         names = [experiment.main_metric]
     else:

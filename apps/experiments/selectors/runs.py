@@ -1,17 +1,18 @@
 """Runs as lists show them: filtered, in an order, by page, counted; and the runs that somebody chose."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from django.db import connection
-from django.db.models import QuerySet, prefetch_related_objects
+from django.db.models import QuerySet
 from django.http import QueryDict
 
 from apps.accounts.models import Team, User
 from apps.experiments.filters import All, Node, filter_parse, filter_q
 from apps.experiments.models import ID_LENGTH, Experiment, Run
+from apps.experiments.selectors.listed import ListedRun, runs_listed
 from apps.experiments.selectors.ordering import (
     DEFAULT_ORDERING,
     Leg,
@@ -25,26 +26,19 @@ from apps.experiments.selectors.ordering import (
 )
 from apps.experiments.selectors.totals import COUNTED, Total, total_of
 
-# Lists show none of these; the text that full text looks in is the widest column.
-HEAVY = (
-    *("haystack", "fingerprint", "model_ids", "used_until"),
-    *(f"user__{name}" for name in ("password", "email", "time_zone", "theme", "date_joined", "last_login")),
-)
-HEAVY_OF_EXPERIMENT = tuple(
-    f"experiment__{name}" for name in ("note", "tags", "recent_values", "created_at", "changed_at", "last_run_at")
-)
 # The end of each experiment's own index; by ORDER BY the table is walked through where a team's runs are old.
 NEWEST = """
     SELECT max(of_one.newest) FROM unnest(%s::text[]) AS one(id), LATERAL (
         SELECT max(id) AS newest FROM experiments_run WHERE experiment_id = one.id AND NOT archived) AS of_one
 """
+NEWEST_OF_ALL = "SELECT max(id) FROM experiments_run WHERE NOT archived"
 MOST_CHOSEN = 1000
 CHUNK = 1000
 
 
 @dataclass(frozen=True)
 class RunPage:
-    rows: list[Run]
+    rows: list[ListedRun]
     next: str | None
     previous: str | None
     count: int | None = None
@@ -83,13 +77,25 @@ class RunQuery:
     @cached_property
     def _rows(self) -> QuerySet[Run]:
         rows = Run.objects.visible_to(self.user) if self.experiment_ids is None else Run.objects.all()
-        if self.experiment_ids is not None:  # They were asked of visible_to above; asking twice costs a query.
+        # The ids were asked of visible_to above; asking twice costs a query. Of one, its own index tells the newest.
+        if self.experiment_ids is not None and len(self.experiment_ids) == 1:
+            rows = rows.filter(experiment=self.experiment_ids[0])
+        elif self.experiment_ids is not None:
             rows = rows.filter(experiment__anyof=self.experiment_ids)
         return rows.filter(filter_q(self.node, experiment_id=self._one_id), archived=self.archived)
 
     @property
     def _one_id(self) -> str:
         return self.experiment.pk if self.experiment is not None else ""
+
+    def seen(self, runs: Sequence[ListedRun]) -> list[ListedRun]:
+        """Those that the person sees: a parent and a baseline can be of another experiment than the list is."""
+        if self.user.sees_everything:
+            return list(runs)
+        others = {run.experiment_id for run in runs}.difference(self.experiment_ids or ())
+        also = Experiment.objects.visible_to(self.user).filter(pk__in=others) if others else ()
+        hidden = others.difference(experiment.pk for experiment in also)
+        return [run for run in runs if run.experiment_id not in hidden]
 
     def rows(self) -> QuerySet[Run]:
         """Filtered and visible, in no order."""
@@ -102,11 +108,11 @@ class RunQuery:
         """
         if self.archived:
             return None
-        if self.experiment_ids is None:
-            rows = Run.objects.filter(archived=False).order_by("-pk").values_list("pk", flat=True)
-            return rows.first() or 0
         with connection.cursor() as cursor:
-            cursor.execute(NEWEST, [self.experiment_ids])
+            if self.experiment_ids is None:
+                cursor.execute(NEWEST_OF_ALL)
+            else:
+                cursor.execute(NEWEST, [self.experiment_ids])
             (newest,) = cursor.fetchone()
         return newest or 0
 
@@ -136,16 +142,16 @@ class RunQuery:
             return RunPage([], None, None, count)
         has_next, has_previous = (True, more) if reverse else (more, place is not None)
         return RunPage(
-            runs_of_legs(legs, self.experiment),
+            runs_of_legs(legs),
             place_write(name, legs[-1], reverse=False) if has_next else None,
             place_write(name, legs[0], reverse=True) if has_previous else None,
             count,
         )
 
-    def first(self, limit: int) -> list[Run]:
-        return runs_of_legs(legs_read(self.scope, self.ordering, None, limit)[0], self.experiment)
+    def first(self, limit: int) -> list[ListedRun]:
+        return runs_of_legs(legs_read(self.scope, self.ordering, None, limit)[0])
 
-    def chunks(self, size: int = CHUNK) -> Iterator[list[Run]]:
+    def chunks(self, size: int = CHUNK) -> Iterator[list[ListedRun]]:
         """All runs in their order, some at a time: an export holds no more than one chunk."""
         cursor = ""
         while True:
@@ -179,28 +185,14 @@ def run_query(user: User, get: QueryDict | Mapping[str, Any], experiment: Experi
     return query
 
 
-def runs_of_legs(legs: list[Leg], experiment: Experiment | None = None) -> list[Run]:
-    """The runs themselves, in the order of the legs; `experiment` is theirs where they have one in common."""
-    rows = Run.objects.filter(pk__anyof=[leg.run for leg in legs]).order_by()
-    by_pk = {run.pk: run for run in with_experiments(rows, experiment)}
-    return [by_pk[leg.run] for leg in legs if leg.run in by_pk]
-
-
-def with_experiments(rows: QuerySet[Run], experiment: Experiment | None = None) -> list[Run]:
-    """Runs as lists show them, with their experiments and people; an experiment that is at hand is not read again."""
-    if experiment is None:
-        return list(rows.select_related("experiment", "user").defer(*HEAVY, *HEAVY_OF_EXPERIMENT))
-    runs = list(rows.select_related("user").defer(*HEAVY))
-    for run in runs:
-        if run.experiment_id == experiment.pk:
-            run.experiment = experiment
-    prefetch_related_objects(runs, "experiment")  # Of those in another one: a parent may be.
-    return runs
+def runs_of_legs(legs: Sequence[Leg]) -> list[ListedRun]:
+    """The runs themselves, in the order of the legs."""
+    return runs_listed([leg.run for leg in legs])
 
 
 def selected_runs(
     user: User, get: QueryDict, experiment: Experiment | None = None, limit: int = MOST_CHOSEN
-) -> list[Run]:
+) -> list[ListedRun]:
     """The runs named by `run=` that the person sees, in the order named; without any, the first of the query."""
     named = [run_id for run_id in dict.fromkeys(get.getlist("run")) if 0 < len(run_id) <= ID_LENGTH]
     named = [run_id for run_id in named if run_id.isascii() and run_id.isalnum()][: min(limit, MOST_CHOSEN)]
@@ -209,5 +201,5 @@ def selected_runs(
     rows = Run.objects.visible_to(user).filter(run_id__in=named)
     if experiment is not None:
         rows = rows.filter(experiment=experiment)
-    found = {run.run_id: run for run in with_experiments(rows, experiment)}
-    return [found[run_id] for run_id in named if run_id in found]
+    pks = dict(rows.order_by().values_list("run_id", "pk"))
+    return runs_listed([pks[run_id] for run_id in named if run_id in pks])

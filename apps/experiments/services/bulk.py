@@ -11,6 +11,7 @@ from apps.core.exceptions import InvalidInput, NotAllowed
 from apps.experiments.exceptions import TrackerAway, TrackerRefused
 from apps.experiments.gateway import call
 from apps.experiments.models import Experiment, Run
+from apps.experiments.selectors.listed import ListedExperiment
 from apps.experiments.services.indexing import experiment_touch, runs_touch
 
 MOST_RUNS = 200
@@ -18,7 +19,9 @@ RESERVED = ("mlflow.", "slipway.")
 WHAT_MEMBERS_DO = "You may see these runs; members of their team may change them."
 
 
-def may_change(user: User, experiments: Iterable[Experiment], teams: Iterable[Team] | None = None) -> bool:
+def may_change(
+    user: User, experiments: Iterable[Experiment | ListedExperiment], teams: Iterable[Team] | None = None
+) -> bool:
     """Members of the team that they belong to; auditors and platform engineers look.
 
     `teams` are the person's own, where they are at hand already.

@@ -23,6 +23,7 @@ from apps.experiments.gateway.histories import (
 )
 from apps.experiments.models import Run
 from apps.experiments.selectors.charts import CURVES_MOST, runs_chosen, selection_of, unit_of, values_of_columns
+from apps.experiments.selectors.listed import ListedRun
 from apps.experiments.views.finding import experiment_find
 
 METRICS_MOST = 12
@@ -79,7 +80,7 @@ def curve_of(run: Run) -> CurveOf:
     return CurveOf(run.run_id, None if run.status in Run.ACTIVE else run.fingerprint)
 
 
-def run_said(run: Run) -> dict[str, Any]:
+def run_said(run: Run | ListedRun) -> dict[str, Any]:
     return {
         "id": run.run_id,
         "name": run.name or run.run_id[:8],

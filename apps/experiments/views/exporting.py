@@ -12,7 +12,7 @@ from apps.core.exceptions import InvalidInput
 from apps.core.rates import rate_check
 from apps.experiments.exporting import columns_exported, csv_stream, parquet_stream
 from apps.experiments.selectors.columns import column_read
-from apps.experiments.selectors.layout import columns_kept, preference_of
+from apps.experiments.selectors.layout import layout_of
 from apps.experiments.selectors.runs import RunQuery, run_query
 from apps.experiments.views.finding import experiment_asked, person
 
@@ -29,7 +29,7 @@ def export(request: HttpRequest) -> HttpResponseBase:
     query = run_query(user, request.GET, shown)
     asked = request.GET.getlist("column")
     if not asked and request.GET.get("columns") == "shown":
-        asked = [one.key for one in columns_kept(preference_of(user, shown))]
+        asked = [one.key for one in layout_of(user, shown).columns]
     return answer(request, query, request.GET.get("format", "csv"), asked)
 
 

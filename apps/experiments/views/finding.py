@@ -16,12 +16,12 @@ def person(request: HttpRequest) -> User:
     return request.user  # type: ignore[return-value]
 
 
-def experiment_find(request: HttpRequest, experiment_id: str) -> Experiment:
-    """Raises `Http404` for what is not there or not the person's to see."""
+def experiment_find(request: HttpRequest, experiment_id: str, *related: str) -> Experiment:
+    """With its `related` team or owner at hand. Raises `Http404` for what is not there or not the person's to see."""
     found = None
     if 0 < len(experiment_id) <= ID_LENGTH and "\0" not in experiment_id:
-        rows = Experiment.objects.visible_to(person(request)).select_related("team", "owner")
-        found = rows.filter(pk=experiment_id).first()
+        rows = Experiment.objects.visible_to(person(request)).filter(pk=experiment_id)
+        found = (rows.select_related(*related) if related else rows).first()
     if found is None:
         raise Http404
     return found

@@ -12,13 +12,14 @@ from apps.core.exceptions import InvalidInput
 from apps.core.paging import CursorInvalid
 from apps.experiments.exceptions import FilterInvalid
 from apps.experiments.filters.scanner import MAX_TEXT
-from apps.experiments.models import Experiment, Run, TablePreference
+from apps.experiments.models import Experiment
 from apps.experiments.selectors.columns import values_of_columns
 from apps.experiments.selectors.emptied import term_that_emptied, terms_of
 from apps.experiments.selectors.families import Family, children_of, families_page, has_families
 from apps.experiments.selectors.freshness import freshness
-from apps.experiments.selectors.layout import Table, columns_kept, preference_of, table_of
-from apps.experiments.selectors.runs import RunPage, RunQuery, run_query, with_experiments
+from apps.experiments.selectors.layout import Layout, Table, layout_of, table_of
+from apps.experiments.selectors.listed import ListedRun, runs_listed_by_id
+from apps.experiments.selectors.runs import RunPage, RunQuery, run_query
 from apps.experiments.services.bulk import may_change
 from apps.experiments.views.finding import experiment_find, person, query_kept, table_url
 from apps.experiments.views.grouping import group_asked, group_context
@@ -39,7 +40,8 @@ def runs(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_safe
 def experiment(request: HttpRequest, experiment_id: str) -> HttpResponse:
-    return _table(request, experiment_find(request, experiment_id))
+    related = () if request.htmx.target == "runs" else ("team", "owner")  # type: ignore[attr-defined]
+    return _table(request, experiment_find(request, experiment_id, *related))
 
 
 def _table(request: HttpRequest, shown: Experiment | None) -> HttpResponse:
@@ -56,9 +58,9 @@ def _table(request: HttpRequest, shown: Experiment | None) -> HttpResponse:
         query = _without(request, get, shown, "filter")
     except InvalidInput:
         query = _without(request, get, shown, "ordering")
-    preference = preference_of(person(request), shown)
+    layout = layout_of(person(request), shown)
     is_part = request.htmx.target == "runs" and problem is None  # type: ignore[attr-defined]
-    context = list_context(request, query, shown, preference)
+    context = list_context(request, query, shown, layout)
     if not is_part:
         context |= frame_context(query, shown, context["kept"])
     context |= {"problem": problem, "filter_text": _one_line(request.GET.get("filter", ""))}
@@ -66,7 +68,7 @@ def _table(request: HttpRequest, shown: Experiment | None) -> HttpResponse:
         group = group_asked(get)
         if group is None and get.get("group", "").strip():
             context["group_unknown"] = GROUP_UNKNOWN
-        context |= group_context(get, query, group) if group else _rows(request, query, shown, preference)
+        context |= group_context(get, query, group) if group else _rows(request, query, shown, layout)
     template = "experiments/_runs.html" if is_part else "experiments/runs.html"
     return render(request, template, context, status=422 if problem else 200)
 
@@ -90,9 +92,7 @@ def _without(request: HttpRequest, get: QueryDict, shown: Experiment | None, wor
         return run_query(person(request), get, shown)
 
 
-def _rows(
-    request: HttpRequest, query: RunQuery, shown: Experiment | None, preference: TablePreference
-) -> dict[str, Any]:
+def _rows(request: HttpRequest, query: RunQuery, shown: Experiment | None, layout: Layout) -> dict[str, Any]:
     """Rows, head, total and paging."""
     get = request.GET
     newest = query.newest()
@@ -104,12 +104,12 @@ def _rows(
     table = table_of(
         listed,
         asked=get.getlist("column"),
-        kept=columns_kept(preference),
+        kept=layout.columns,
         ordering=query.ordering,
         experiment=shown,
         only_differing=get.get("differs", "") not in {"", "0"},
     )
-    baseline, base_values = _baseline(query, preference, table)
+    baseline, base_values = _baseline(query, layout, table)
     drawn = Drawn(get, query, table, families, below, baseline, base_values)
     return {
         "rows": rows_drawn(page.rows, drawn),
@@ -143,11 +143,10 @@ def _page_at(query: RunQuery, cursor: str, folded: bool) -> tuple[RunPage, list[
     return RunPage([one.top for one in page.families], page.next, page.previous, page.count), page.families
 
 
-def _baseline(query: RunQuery, preference: TablePreference, table: Table) -> tuple[Run | None, dict[str, Any] | None]:
-    if not preference.baseline:
+def _baseline(query: RunQuery, layout: Layout, table: Table) -> tuple[ListedRun | None, dict[str, Any] | None]:
+    if not layout.baseline:
         return None, None
-    rows = Run.objects.visible_to(query.user).filter(run_id=preference.baseline)
-    found = with_experiments(rows, query.experiment)
+    found = query.seen(list(runs_listed_by_id([layout.baseline]).values()))
     if not found:
         return None, None
     run = found[0]

@@ -19,7 +19,7 @@ from apps.experiments.forms import BaselineForm, ChosenForm, LayoutForm, SavedVi
 from apps.experiments.models import Experiment, Run, SavedView
 from apps.experiments.run_forms import NoteForm
 from apps.experiments.selectors.columns import NOUNS, OWN, column_read, keys_of
-from apps.experiments.selectors.layout import MOST_COLUMNS, Shown, columns_kept, preference_of
+from apps.experiments.selectors.layout import MOST_COLUMNS, Shown, layout_of
 from apps.experiments.selectors.runs import RunQuery
 from apps.experiments.services.bulk import WHAT_MEMBERS_DO, may_change, runs_archive, runs_restore, runs_tag
 from apps.experiments.services.layouts import baseline_set, layout_save
@@ -51,7 +51,7 @@ def columns(request: HttpRequest) -> HttpResponse:
     """The choice of columns: a page without JavaScript, with it the content of a dialog."""
     shown = experiment_asked(request, request.GET.get("experiment", ""))
     ids = RunQuery(user=person(request), experiment=shown).experiment_ids
-    own = columns_kept(preference_of(person(request), shown))
+    own = layout_of(person(request), shown).columns
     # Who has chosen none yet begins with those that the table shows (`shown`).
     asked = map(column_read, request.GET.getlist("shown")[:MOST_COLUMNS])
     kept = own or [Shown(column) for column in dict.fromkeys(asked) if column is not None]

@@ -8,15 +8,16 @@ from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.safestring import SafeString
 
-from apps.core.templatetags.portal_ui import duration, four_digits
+from apps.core.templatetags.portal_ui import duration, four_digits, time_element
 from apps.core.templatetags.portal_ui import elapsed as elapsed_tag
 from apps.core.templatetags.portal_ui import status as status_tag
-from apps.core.templatetags.portal_ui import time as time_tag
 from apps.experiments.models import Run
 from apps.experiments.selectors.columns import OWN
 from apps.experiments.selectors.layout import Shown
+from apps.experiments.selectors.listed import ListedRun
 
 TEXT_SHOWN = 80
 TITLE_SHOWN = 600
@@ -29,6 +30,7 @@ TONES = {
 }
 GIGABYTE_HOUR = 2**30 * 3600
 SPANS = frozenset({"duration", "core_seconds", "gpu_seconds"})
+MOMENTS = frozenset({"started_at", "ended_at"})
 NUMERIC = SPANS | {"memory_byte_seconds"}
 MISSING = object()  # in place of a metric that a run has not logged; None is NaN
 
@@ -65,40 +67,53 @@ class Cells:
 
     def __init__(self, columns: Sequence[Shown], baseline: dict[str, Any] | None) -> None:
         self.baseline = baseline
+        self.now, self.zone = timezone.now(), timezone.get_current_timezone()
         self.columns = [
             (
                 shown,
                 shown.key,
-                _maker(shown),
+                make := self._maker(shown),
                 MISSING if shown.column.kind == "metrics" else None,
                 is_numeric(shown),
                 f'{" cell-pinned" if shown.pinned else ""}" data-label="{escape(label_of(shown))}"',
+                {} if make is _text else None,
             )
             for shown in columns
         ]
 
-    def of(self, run: Run, values: dict[str, Any], *, compared: bool = True) -> SafeString:
+    def of(self, run: ListedRun, values: dict[str, Any], *, compared: bool = True) -> SafeString:
         """The cells behind the name; with a baseline, numbers say how far they are from its own."""
         base = self.baseline if compared else None
         cells = []
-        for shown, key, make, absent, numeric, label in self.columns:
-            css, title, html = make(run, values.get(key, absent))
+        for shown, key, make, absent, numeric, label, same in self.columns:
+            value = values.get(key, absent)
+            if same is not None and value in same:  # Runs are tried with the same few values, by the same few people.
+                cells.append(same[value])
+                continue
+            css, title, html = make(run, value)
             if base is not None and numeric:
                 difference = _difference(values.get(key), base.get(key), shown)
                 if difference:
                     html = f'{html} <span class="run-delta">{difference}</span>'
             said = f' title="{title}"' if title else ""
-            cells.append(f'<td class="{css}{label}{said}>{html}</td>')
+            cell = f'<td class="{css}{label}{said}>{html}</td>'
+            if same is not None:
+                same[value] = cell
+            cells.append(cell)
         return SafeString("".join(cells))
 
+    def _maker(self, shown: Shown) -> Callable[[ListedRun, Any], Cell]:
+        if shown.column.kind == "metrics":
+            return _metric
+        if shown.key in MOMENTS:
+            return self._time
+        return _text if shown.column.kind else OWN_CELLS.get(shown.key, _text)
 
-def _maker(shown: Shown) -> Callable[[Run, Any], Cell]:
-    if shown.column.kind == "metrics":
-        return _metric
-    return _text if shown.column.kind else OWN_CELLS.get(shown.key, _text)
+    def _time(self, run: ListedRun, value: Any) -> Cell:
+        return Cell("cell-meta num", "", time_element(value, "relative", self.now, self.zone) if value else "")
 
 
-def _metric(run: Run, value: Any) -> Cell:
+def _metric(run: ListedRun, value: Any) -> Cell:
     """None is NaN, which a run that has not logged the metric does not show."""
     if value is MISSING:
         return NO_NUMBER
@@ -107,23 +122,15 @@ def _metric(run: Run, value: Any) -> Cell:
     return Cell("cell-num num", repr(value), four_digits(value))
 
 
-def _text(run: Run, value: Any) -> Cell:
+def _text(run: ListedRun, value: Any) -> Cell:
     if value is None:
         return NO_TEXT
     text = str(value)
-    return _text_cell(text) if len(text) > TEXT_SHOWN else _short_cell(text)
-
-
-def _text_cell(text: str) -> Cell:
     css = "cell-num num" if _is_number(text) else "cell-text"
     if len(text) > TEXT_SHOWN:
         return Cell(css, escape(_short(text, TITLE_SHOWN)), escape(_short(text, TEXT_SHOWN)))
     shown = escape(text)
     return Cell(css, shown if len(text) > 20 else "", shown)
-
-
-# Runs are tried with the same few values of a parameter, and by the same few people.
-_short_cell = lru_cache(maxsize=4096)(_text_cell)
 
 
 def _is_number(text: str) -> bool:
@@ -145,18 +152,21 @@ def _status_said(status: str) -> Cell:
     return Cell("cell-state", "", status_tag(TONES[known], known.label) if known else escape(status))
 
 
-def _status(run: Run, value: Any) -> Cell:
+def _status(run: ListedRun, value: Any) -> Cell:
     return _status_said(run.status)
 
 
-def _experiment(run: Run, value: Any) -> Cell:
-    name = run.experiment.name
-    return Cell(
-        "cell-text", escape(name), f'<a href="{experiment_url(run.experiment_id)}">{escape(_short(name, 60))}</a>'
-    )
+def _experiment(run: ListedRun, value: Any) -> Cell:
+    return _experiment_said(run.experiment_id, run.experiment.name)
 
 
-def _note(run: Run, value: Any) -> Cell:
+@lru_cache(maxsize=2048)
+def _experiment_said(experiment_id: str, name: str) -> Cell:
+    link = f'<a href="{experiment_url(experiment_id)}">{escape(_short(name, 60))}</a>'
+    return Cell("cell-text", escape(name), link)
+
+
+def _note(run: ListedRun, value: Any) -> Cell:
     first = next((line for line in run.note.splitlines() if line.strip()), "")
     link = (
         f'<a class="run-note" href="{run_url(run.run_id)}note/" data-note="{run.run_id}" '
@@ -166,43 +176,37 @@ def _note(run: Run, value: Any) -> Cell:
     return Cell("cell-note", escape(_short(run.note, TITLE_SHOWN)), link)
 
 
-def _time(run: Run, value: Any) -> Cell:
-    return Cell("cell-meta num", "", time_tag(value) if value else "")
-
-
-def _duration(run: Run, value: Any) -> Cell:
+def _duration(run: ListedRun, value: Any) -> Cell:
     if value is None and run.status in Run.ACTIVE and run.started_at:
         return Cell("cell-num num", "", elapsed_tag(run.started_at))
     return _span(run, value)
 
 
-def _span(run: Run, value: Any) -> Cell:
+def _span(run: ListedRun, value: Any) -> Cell:
     return NO_NUMBER if value is None else Cell("cell-num num", f"{value:g} s", duration(value))
 
 
-def _memory(run: Run, value: Any) -> Cell:
+def _memory(run: ListedRun, value: Any) -> Cell:
     if value is None:
         return NO_NUMBER
     return Cell("cell-num num", f"{value:g} byte seconds", f"{four_digits(value / GIGABYTE_HOUR)} GB·h")
 
 
-def _commit(run: Run, value: Any) -> Cell:
+def _commit(run: ListedRun, value: Any) -> Cell:
     return Cell("cell-meta font-monospace", escape(run.commit), escape(run.commit[:8]))
 
 
-def _datasets(run: Run, value: Any) -> Cell:
+def _datasets(run: ListedRun, value: Any) -> Cell:
     sets = value if isinstance(value, list) else []
     names = [f"{one.get('name', '')} ({str(one.get('digest', ''))[:8]})" for one in sets if isinstance(one, dict)]
     said = ", ".join(names)
     return Cell("cell-text", escape(_short(said, TITLE_SHOWN)), escape(_short(said, TEXT_SHOWN)))
 
 
-OWN_CELLS: dict[str, Callable[[Run, Any], Cell]] = {
+OWN_CELLS: dict[str, Callable[[ListedRun, Any], Cell]] = {
     "status": _status,
     "experiment": _experiment,
     "note": _note,
-    "started_at": _time,
-    "ended_at": _time,
     "duration": _duration,
     "core_seconds": _span,
     "gpu_seconds": _span,
@@ -232,6 +236,7 @@ def _run_url() -> tuple[str, str]:
     return before, behind
 
 
+@lru_cache(maxsize=4096)
 def run_url(run_id: str) -> str:
     before, behind = _run_url()
     return f"{before}{quote(run_id)}{behind}"

@@ -8,11 +8,11 @@ from django.urls import reverse
 
 from apps.core.templatetags.portal_ui import four_digits
 from apps.experiments.filters import FilterInvalid
-from apps.experiments.models import Experiment, TablePreference
+from apps.experiments.models import Experiment
 from apps.experiments.selectors.columns import OWN
 from apps.experiments.selectors.emptied import terms_of
 from apps.experiments.selectors.freshness import freshness
-from apps.experiments.selectors.layout import columns_kept
+from apps.experiments.selectors.layout import Layout
 from apps.experiments.selectors.runs import RunQuery
 from apps.experiments.selectors.saved_views import views_listed
 from apps.experiments.services.bulk import may_change
@@ -34,12 +34,12 @@ def frame_context(query: RunQuery, shown: Experiment | None, kept: str) -> dict[
         "actions": [{"label": "Charts", "url": _charts_url(shown, kept), "icon": "chart-line"}],
         "menu": _menu(query, shown),
         "complete_url": reverse("experiments:complete"),
+        "views": views_listed(query.user, shown),
+        "share_teams": [] if shown else query.own_teams,
     }
 
 
-def list_context(
-    request: HttpRequest, query: RunQuery, shown: Experiment | None, preference: TablePreference
-) -> dict[str, Any]:
+def list_context(request: HttpRequest, query: RunQuery, shown: Experiment | None, layout: Layout) -> dict[str, Any]:
     """Of the list but for its rows: what can be done with it, and where its parts lead."""
     get = request.GET
     kept = query_kept(get)
@@ -68,9 +68,7 @@ def list_context(
             {"label": label, "url": f"{reverse('experiments:export')}?{kept}&experiment={ident}&format={name}"}
             for name, label in EXPORTS
         ],
-        "views": views_listed(query.user, shown),
-        "share_teams": [] if shown else query.own_teams,
-        "chosen": [{"key": one.key, "label": label_of(one)} for one in columns_kept(preference)],
+        "chosen": [{"key": one.key, "label": label_of(one)} for one in layout.columns],
         "own_columns": OWN,
     }
 

@@ -11,10 +11,10 @@ from django.http import QueryDict
 from django.utils.safestring import SafeString
 
 from apps.core.templatetags.portal_ui import four_digits, icon
-from apps.experiments.models import Run
 from apps.experiments.selectors.columns import NOUNS
 from apps.experiments.selectors.families import Family
 from apps.experiments.selectors.layout import Table
+from apps.experiments.selectors.listed import ListedRun
 from apps.experiments.selectors.ordering import COLUMNS
 from apps.experiments.selectors.runs import RunQuery
 from apps.experiments.views.finding import query_kept
@@ -34,24 +34,24 @@ class Drawn:
     query: RunQuery
     table: Table
     families: Sequence[Family]
-    below: dict[str, list[Run]]
-    baseline: Run | None
+    below: dict[str, list[ListedRun]]
+    baseline: ListedRun | None
     base_values: dict[str, Any] | None
 
     @cached_property
     def cells(self) -> Cells:
         return Cells(self.table.columns, self.base_values)
 
-    def row(self, run: Run, *, family: dict[str, Any] | None = None, depth: int = 0) -> SafeString:
+    def row(self, run: ListedRun, *, family: dict[str, Any] | None = None, depth: int = 0) -> SafeString:
         """One row. Text that people wrote goes through `escape`; there are a hundred rows, so no template does it."""
-        name, short = escape(_short(run.name) or run.run_id[:8]), escape(run.run_id[:8])
+        name, run_id, short = escape(_short(run.name) or run.run_id[:8]), escape(run.run_id), escape(run.run_id[:8])
         is_base = self.baseline is not None and run.pk == self.baseline.pk
         fold, told, link = _family_parts(family, name) if family else ("", "", "")
         cells = self.cells.of(run, self.table.values.get(run.pk, {}), compared=not is_base)
         return SafeString(
-            f'<tr id="run-{escape(run.run_id)}" data-run="{escape(run.run_id)}"{CHILD if depth else ""}>'
+            f'<tr id="run-{run_id}" data-run="{run_id}"{CHILD if depth else ""}>'
             f'<td class="cell-check"><input type="checkbox" class="form-check-input" name="run" '
-            f'value="{escape(run.run_id)}" form="runs-bulk" aria-label="Select {name}"></td>'
+            f'value="{run_id}" form="runs-bulk" aria-label="Select {name}"></td>'
             f'<th scope="row" class="cell-name">{fold}<a href="{run_url(run.run_id)}"{link}>{name}</a> '
             f'<span class="cell-sub font-monospace">{short}</span>{told}</th>{cells}</tr>'
         )
@@ -101,7 +101,7 @@ class Drawn:
         return f"?{query_kept(self.get, ordering=ordering)}"
 
 
-def rows_drawn(runs: Sequence[Run], drawn: Drawn) -> list[SafeString]:
+def rows_drawn(runs: Sequence[ListedRun], drawn: Drawn) -> list[SafeString]:
     """A row for each run, behind an open family those below it."""
     by_top = {family.top.pk: family for family in drawn.families}
     rows: list[SafeString] = []
