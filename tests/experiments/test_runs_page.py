@@ -202,6 +202,37 @@ def test_families_fold_at_the_place_of_their_best(dana: Client, cast: Cast) -> N
     assert len(names(flat)) == 13
 
 
+def test_a_parent_of_another_team_is_not_shown_and_a_child_stands_for_it(dana: Client, cast: Cast) -> None:
+    theirs = run_make(experiment_make(cast.pricing, "theirs"), name="elsewhere")
+    ours = experiment_make(cast.vision, "ours", main_metric="auc", has_children=True)
+    for number in range(2):
+        run_make(ours, name=f"child{number}", parent_run_id=theirs.run_id, metrics={"auc": number / 10})
+    for url in (f"/experiments/{ours.pk}/", "/experiments/runs/"):
+        page = dana.get(url).content.decode()
+        assert names(page) == ["child1"]
+        assert "1 run, best 0.1" in page
+        assert "elsewhere" not in page
+    assert "elsewhere" in browser(cast.pete).get(f"/experiments/{ours.pk}/").content.decode()
+
+
+def test_the_best_below_a_parent_is_of_the_parents_own_metric(dana: Client, cast: Cast) -> None:
+    lowest = {"main_metric": "loss", "main_goal": Experiment.Goal.LOWEST}
+    tops = experiment_make(cast.vision, "tops", has_children=True, **lowest)
+    top = run_make(tops, name="top", metrics={"loss": 0.9, "auc": 0.1})
+    below = experiment_make(cast.vision, "below", main_metric="auc")
+    for number in (3, 5):
+        run_make(below, parent_run_id=top.run_id, metrics={"loss": number / 10, "auc": number / 7})
+    assert "2 runs, best 0.3" in dana.get("/experiments/runs/").content.decode()
+    by_metric = dana.get("/experiments/runs/", {"ordering": "-metrics.auc"}).content.decode()
+    assert "2 runs, best 0.7143" in by_metric
+
+
+def test_a_baseline_that_is_no_longer_to_be_seen_is_not_shown(cast: Cast, dana: Client, study: Experiment) -> None:
+    dana.post("/experiments/baseline/", {"experiment": study.pk, "run": "1" * 32})
+    Run.objects.filter(run_id="1" * 32).update(experiment=experiment_make(cast.pricing))
+    assert "run-baseline" not in dana.get(f"/experiments/{study.pk}/").content.decode()
+
+
 @pytest.mark.parametrize("ordering", ["-metrics.auc", "metrics.auc", "-started_at", "params.n", "name"])
 @pytest.mark.parametrize("text", ["", "metrics.auc > 0.15 OR params.n = 2"])
 def test_families_are_paged_both_ways(cast: Cast, ordering: str, text: str) -> None:

@@ -52,7 +52,7 @@ def column_read(text: str) -> ColumnKey | None:
     return ColumnKey(kind, key) if kind in KEYED and 0 < len(key) <= 250 else None
 
 
-# A metric's value is in the third column, the others' in the fourth; which kind it is of the column before says.
+# Run, column, then the number of a metric or the text of the others.
 _VALUES = {
     "metrics": "SELECT run_id, 'metrics.' || key, value, NULL FROM experiments_runmetric WHERE {which}",
     "params": "SELECT run_id, 'params.' || key, NULL::float8, value FROM experiments_runparam WHERE {which}",

@@ -124,8 +124,8 @@ def families_of(query: RunQuery, families: Sequence[str]) -> list[Family]:
     if missing:  # The parent was removed for good, or is not to be seen: any of its children stands for it.
         orphans = Run.objects.visible_to(query.user).filter(family__anyof=missing).order_by("family", "-pk")
         tops |= {run.family: run for run in runs_listed(list(orphans.distinct("family").values_list("pk", flat=True)))}
-    sums = _sums(query, families, [run.run_id for run in tops.values()])
-    return [_family(query, tops[one], sums.get(one, NOTHING)) for one in families if one in tops]
+    sums = _sums(query, tops)
+    return [_family(query, tops[one], sums.get(one, _NOTHING)) for one in families if one in tops]
 
 
 class _Sum(NamedTuple):
@@ -137,24 +137,26 @@ class _Sum(NamedTuple):
     most: float | None
 
 
-NOTHING = _Sum(0, has_top=False, least=None, most=None)
+_NOTHING = _Sum(0, has_top=False, least=None, most=None)
 _SUMS = """
-    WITH member(id, family, is_top, experiment) AS ({members})
+    WITH member(id, family, is_top) AS ({members})
     SELECT family, count(*), bool_or(is_top), min(metric.value), max(metric.value)
-    FROM member LEFT JOIN experiments_runmetric AS metric ON metric.run_id = member.id AND metric.key = {key}
+    FROM member
+    JOIN unnest(%s::text[], %s::text[]) AS told(family, key) USING (family)
+    LEFT JOIN experiments_runmetric AS metric ON metric.run_id = member.id AND metric.key = told.key
     GROUP BY family
 """
-_MAIN_METRIC = "(SELECT main_metric FROM experiments_experiment WHERE id = member.experiment)"
 
 
-def _sums(query: RunQuery, families: Sequence[str], tops: Sequence[str]) -> dict[str, _Sum]:
-    """By family; of the metric that the order goes by, else of each experiment's main one."""
-    matching = query.rows().filter(family__anyof=list(families)).annotate(is_top=Q(run_id__anyof=list(tops)))
-    members, params = matching.values_list("pk", "family", "is_top", "experiment_id").query.sql_with_params()
-    by_metric = query.ordering.kind == "metrics"
-    statement = _SUMS.format(members=members, key="%s" if by_metric else _MAIN_METRIC)
+def _sums(query: RunQuery, tops: dict[str, ListedRun]) -> dict[str, _Sum]:
+    """By family. `tops` is family → the run that stands for it."""
+    families = list(tops)
+    standing = Q(run_id__anyof=[top.run_id for top in tops.values()])
+    matching = query.rows().filter(family__anyof=families).annotate(is_top=standing)
+    members, params = matching.values_list("pk", "family", "is_top").query.sql_with_params()
+    metrics = [_metric(query, top) for top in tops.values()]
     with connection.cursor() as cursor:
-        cursor.execute(statement, [*params, query.ordering.key] if by_metric else params)
+        cursor.execute(_SUMS.format(members=members), [*params, families, metrics])
         return {family: _Sum(*sums) for family, *sums in cursor.fetchall()}
 
 
