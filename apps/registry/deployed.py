@@ -64,7 +64,7 @@ class Provider(Protocol):
         """Deployments of any version of these models that the person sees, in a constant number of queries."""
 
     def predict(self, key: str, user: "User", payload: dict[str, Any]) -> Answer:
-        """Send a body for /invocations. Raises `NotAllowed`, `PredictionFailed`."""
+        """Send a body for /invocations. Raises `NotAllowed`, `NotDeployed`, `PredictionFailed`."""
 
     def deploy_url(self, version: "ModelVersion", user: "User") -> str:
         """Where the person deploys this version; empty where the provider offers nothing."""

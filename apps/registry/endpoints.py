@@ -23,7 +23,7 @@ from apps.environments.services.activity import activity_record
 from apps.environments.words import status_word
 from apps.provisioning.agent.runtime_specs import module_runtime
 from apps.registry.deployed import Answer, Deployment, Lacking
-from apps.registry.exceptions import PredictionFailed, PredictionInvalid
+from apps.registry.exceptions import NotDeployed, PredictionFailed, PredictionInvalid
 from apps.registry.models import ModelVersion as RegisteredVersion
 from apps.registry.models import RegisteredModel
 from apps.registry.permissions import can as may_change
@@ -165,7 +165,7 @@ def _environment(key: str, user: User) -> Environment:
     except ValueError:
         environment = None
     if environment is None or environment.module.kind != Module.Kind.ENDPOINT:
-        raise PredictionFailed("This deployment is no longer there.")
+        raise NotDeployed("This deployment is no longer there.")
     return environment
 
 

@@ -63,6 +63,11 @@ class PredictionInvalid(InvalidInput):
     title = "The values do not fit the model's signature"
 
 
+class NotDeployed(Conflict):
+    code = "registry:not-deployed"
+    title = "The version is not deployed there"
+
+
 class PredictionFailed(UserError):
     """The deployed model gave no prediction; `str()` says why, in its own words where it said any."""
 

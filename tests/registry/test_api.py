@@ -180,4 +180,4 @@ def test_registering_says_that_mlflow_is_away(
 
 def test_a_version_that_is_not_deployed_predicts_nothing(scores: None, ask: Any) -> None:
     answer = ask("dana", "post", f"{MODEL}versions/1/predict/", {"body": {"inputs": [1]}})
-    assert (answer.status_code, answer.json()["code"]) == (502, "registry:prediction-failed")
+    assert (answer.status_code, answer.json()["code"]) == (409, "registry:not-deployed")

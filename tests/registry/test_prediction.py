@@ -19,7 +19,7 @@ from apps.environments.permissions import EnvironmentPermission, can
 from apps.registry import endpoints
 from apps.registry.deployed import Lacking, deployments_of
 from apps.registry.endpoints import requirements_lacking
-from apps.registry.exceptions import PredictionFailed, PredictionInvalid
+from apps.registry.exceptions import NotDeployed, PredictionFailed, PredictionInvalid
 from apps.registry.models import ModelVersion, RegisteredModel
 from apps.registry.prediction import PredictionForm
 from apps.registry.services.predicting import prediction_send
@@ -274,7 +274,7 @@ def test_a_teammates_notebook_is_never_asked(cast: Cast, deployed: SimpleNamespa
     Module.objects.filter(pk=deployed.environment.module_id).update(kind=Module.Kind.NOTEBOOK)
     for person in (cast.mira, cast.dana):
         assert deployments_of(["churn.scores"], person) == []
-        with pytest.raises(PredictionFailed, match="no longer there"):
+        with pytest.raises(NotDeployed, match="no longer there"):
             endpoints.EndpointEnvironments().predict(deployed.key, person, {"inputs": [1]})
     assert Model.asked == []
 

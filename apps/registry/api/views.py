@@ -44,6 +44,7 @@ from apps.registry.services.registering import Registered, run_found, version_re
 
 NAME = OpenApiParameter("model_name", str, OpenApiParameter.PATH, description="Name of the model.")
 MOVED = OpenApiResponse(description="Somebody else moved it first; `errors.from_version` says where it is.")
+NOT_DEPLOYED = OpenApiResponse(description="The version is deployed nowhere that you could ask, or no longer there.")
 TAKEN = OpenApiResponse(description="There is a model of this name already.")
 LARGEST = 2**31 - 1
 
@@ -165,7 +166,7 @@ class RegisteredVersionViewSet(
         summary="Send a prediction to where the version is deployed",
         parameters=[NAME],
         request=PredictionSerializer,
-        responses=PredictionAnswerSerializer,
+        responses={200: PredictionAnswerSerializer, 409: NOT_DEPLOYED},
     )
     @action(detail=True, methods=["post"])
     def predict(self, request: Request, model_name: str = "", version: str = "") -> Response:
