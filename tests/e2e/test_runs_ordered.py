@@ -60,6 +60,25 @@ def test_what_stands_around_the_list_leads_on_in_its_order(table: Page) -> None:
     assert "ordering=-metrics.accuracy" in table.url
 
 
+def test_a_view_keeps_the_order_it_was_saved_in(table: Page) -> None:
+    order_by(table, "metrics.loss")
+    table.get_by_role("button", name="Views").click()
+    table.get_by_label("Save this view as").fill("Least loss")
+    table.get_by_role("button", name="Save view").click()
+    expect(table.get_by_text("Least loss is saved.")).to_be_visible()
+    assert "ordering=-metrics.loss" in table.url
+    order_by(table, "metrics.accuracy")
+    table.get_by_role("button", name="Views").click()
+    table.get_by_role("link", name="Least loss").click()
+    table.wait_for_url(re.compile("ordering=-metrics.loss"))
+    order_by(table, "duration")
+    table.get_by_role("button", name="Views").click()
+    table.get_by_role("button", name="Delete Least loss").click()
+    expect(table.get_by_text("Least loss is deleted.")).to_be_visible()
+    assert "ordering=-duration" in table.url
+    expect(table.get_by_role("link", name="Least loss")).to_have_count(0)
+
+
 def test_going_back_is_the_order_before(table: Page) -> None:
     order_by(table, "metrics.loss")
     order_by(table, "metrics.accuracy")
