@@ -112,7 +112,10 @@ def find_the_best(page: Page, portal: Portal, experiment: str, best: str) -> Non
     )
     page.get_by_label("Filter runs").press("Enter")
     page.wait_for_url(re.compile(r"filter="))
-    page.get_by_role("columnheader", name="certainty").get_by_role("link").click()
+    head = page.get_by_role("columnheader", name="certainty").get_by_role("link")
+    # Which metric is an experiment's own is known a moment after its runs are.
+    wait_for(lambda: head.count() or not page.reload(), 30, "the metric's column")
+    head.click()
     page.wait_for_url(re.compile(r"ordering=-metrics.certainty"))
     first = page.locator(".runs-table tbody tr").first
     expect(first.locator(f"a[href*='{best}']").first).to_be_visible()
