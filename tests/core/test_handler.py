@@ -106,3 +106,37 @@ async def test_a_rush_of_requests_leaves_no_more_threads_than_are_kept(monkeypat
             break
         await asyncio.sleep(0.05)
     assert len(own()) == MOST_IDLE
+
+
+@pytest.mark.asyncio
+async def test_who_leaves_in_the_middle_of_a_page_keeps_nobody_else_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    handler, begun, go_on = OneThreadHandler(), threading.Event(), threading.Event()
+
+    def answer(request: HttpRequest) -> HttpResponse:
+        if request.path == "/slow/":
+            begun.set()
+            go_on.wait(timeout=30)
+        return HttpResponse("")
+
+    async def send(message: dict[str, Any]) -> None:
+        pass
+
+    received: list[bool] = []
+
+    async def leaves() -> dict[str, Any]:
+        if not received:
+            received.append(True)
+            return {"type": "http.request"}
+        await asyncio.to_thread(begun.wait, 20)
+        return {"type": "http.disconnect"}
+
+    monkeypatch.setattr(handler, "get_response", answer)
+    left = asyncio.create_task(handler(dict(AsyncRequestFactory().get("/slow/").scope), leaves, send))
+    try:
+        assert await asyncio.to_thread(begun.wait, 20)
+        await asyncio.sleep(0.5)  # Until it has been noticed.
+        for _ in range(3):
+            await asyncio.wait_for(asked(handler, "/quick/", send), timeout=10)
+    finally:
+        go_on.set()
+    await asyncio.wait_for(left, timeout=20)

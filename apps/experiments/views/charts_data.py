@@ -7,7 +7,6 @@ from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
-from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from apps.core.responses import PROBLEM_JSON, problem
@@ -24,7 +23,7 @@ from apps.experiments.gateway.histories import (
 from apps.experiments.models import Run
 from apps.experiments.selectors.charts import CURVES_MOST, runs_chosen, selection_of, unit_of, values_of_columns
 from apps.experiments.selectors.listed import ListedRun
-from apps.experiments.views.finding import experiment_find
+from apps.experiments.views.finding import experiment_find, run_url
 
 METRICS_MOST = 12
 QUICK_CURVES = 3  # so many are read within the wink of an eye
@@ -90,10 +89,6 @@ def run_said(run: Run | ListedRun) -> dict[str, Any]:
         "topic": f"experiment:{run.experiment_id}",
         "started": int(run.started_at.timestamp() * 1000) if run.started_at else None,
     }
-
-
-def run_url(run_id: str) -> str:
-    return reverse("experiments:run", args=[run_id])
 
 
 def _joined(head: dict[str, Any], metrics: Sequence[str], found: dict[str, dict[str, str]]) -> str:

@@ -5,9 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from html import escape
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.safestring import SafeString
 
@@ -18,6 +16,7 @@ from apps.experiments.models import Run
 from apps.experiments.selectors.columns import OWN
 from apps.experiments.selectors.layout import Shown
 from apps.experiments.selectors.listed import ListedRun
+from apps.experiments.views.finding import experiment_url, run_url
 
 TEXT_SHOWN = 80
 TITLE_SHOWN = 600
@@ -227,21 +226,3 @@ def _difference(value: Any, base: Any, shown: Shown) -> str:
     if shown.key in SPANS:
         return f"{sign}{duration(abs(gap))}"
     return f"{sign}{four_digits(abs(gap) / GIGABYTE_HOUR if shown.key == 'memory_byte_seconds' else abs(gap))}"
-
-
-@lru_cache(maxsize=1)
-def _run_url() -> tuple[str, str]:
-    """Before and behind the id: reversing an address two hundred times a page shows in its time."""
-    before, _, behind = reverse("experiments:run", args=["0" * 32]).partition("0" * 32)
-    return before, behind
-
-
-@lru_cache(maxsize=4096)
-def run_url(run_id: str) -> str:
-    before, behind = _run_url()
-    return f"{before}{quote(run_id)}{behind}"
-
-
-@lru_cache(maxsize=2048)
-def experiment_url(experiment_id: str) -> str:
-    return reverse("experiments:experiment", args=[experiment_id])

@@ -17,8 +17,8 @@ from apps.experiments.selectors.layout import Table
 from apps.experiments.selectors.listed import ListedRun
 from apps.experiments.selectors.ordering import COLUMNS
 from apps.experiments.selectors.runs import RunQuery
-from apps.experiments.views.finding import query_kept
-from apps.experiments.views.table_cells import Cells, holds_numbers, is_numeric, label_of, run_url
+from apps.experiments.views.finding import query_kept, run_url
+from apps.experiments.views.table_cells import Cells, holds_numbers, is_numeric, label_of
 
 NAME_SHOWN = 60
 HEAD_SHOWN = 32
