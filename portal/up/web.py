@@ -3,7 +3,6 @@
 python -m portal.up.web <file descriptor> ...
 """
 
-import gc
 import ipaddress
 import os
 import socket
@@ -12,6 +11,8 @@ from importlib import import_module
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from apps.core.garbage import garbage_settle
 
 # JupyterLab sends whole notebooks and outputs as single WebSocket messages.
 WEBSOCKET_MESSAGE_BYTES = 256 * 1024 * 1024
@@ -72,22 +73,11 @@ def configuration() -> uvicorn.Config:
     )
 
 
-def memory_settle() -> None:
-    """Takes what was loaded for good out of the garbage collector's sight.
-
-    It looks through 170,000 objects otherwise, 70 ms in which every request waits, every few dozen requests. A page
-    makes some thousand objects, nearly all of which go without it: it need not look after each 700.
-    """
-    import_module("portal.urls")
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 20, 20)
-
-
 def main(descriptors: list[str]) -> None:
     configured = configuration()
     configured.load()
-    memory_settle()
+    import_module("portal.urls")
+    garbage_settle()
     uvicorn.Server(configured).run(sockets=[socket.socket(fileno=int(number)) for number in descriptors])
 
 

@@ -1,12 +1,15 @@
 """The server process itself."""
 
+import json
 from pathlib import Path
 
 import psutil
 import pytest
 import requests
 
-from apps.experiments import mlflow_server as server_module
+from apps.experiments.gateway import runs as gateway_runs
+from apps.experiments.mlflow_server import server as server_module
+from tests.experiments.hostile import METRICS, PARAMS, TAGS
 
 pytestmark = [pytest.mark.slow]
 
@@ -68,3 +71,85 @@ def test_histories_name_one_metric_and_up_to_a_hundred_runs(mlflow_server, query
 def test_histories_are_for_the_portal_alone(mlflow):
     assert requests.get(f"{mlflow.url}/slipway/histories", timeout=5).status_code == 401
     assert mlflow.ask("dana-laptop", "GET", "/slipway/histories?run_ids=a&metric_key=a").status_code == 404
+
+
+@pytest.fixture
+def study(tracker):
+    """An experiment with a run of everything that MLflow keeps, one of nothing, one archived and five plain ones."""
+    experiment = tracker.experiment()
+    whole = tracker.run(
+        experiment, start=9, end=19, name="whole", metrics=METRICS | {"loss": 0.5}, params=PARAMS, tags=TAGS
+    )
+    tracker.ask("runs/log-metric", run_id=whole, key="loss", value=0.25, timestamp=7, step=-3)
+    data = {"name": "orders", "digest": "d1", "source_type": "local", "source": "{}"}
+    described = {**data, "digest": "d2", "schema": '{"a": 1}', "profile": "rows: 3"}
+    context = [{"key": "mlflow.data.context", "value": "training"}]
+    inputs = [{"dataset": data}, {"dataset": described, "tags": context}]
+    tracker.ask("runs/log-inputs", run_id=whole, datasets=inputs)
+    model = tracker.ask("logged-models", experiment_id=experiment, name="net", source_run_id=whole)
+    model_id = model["model"]["info"]["model_id"]
+    tracker.ask("runs/outputs", run_id=whole, models=[{"model_id": model_id, "step": 0}])
+    told = {"key": "auc", "value": 0.9, "timestamp": 8, "step": 1}
+    of_data = {"model_id": model_id, "dataset_name": "orders", "dataset_digest": "d1"}
+    tracker.ask("runs/log-metric", run_id=whole, **told, **of_data)
+    tracker.ask("runs/create", experiment_id=experiment)
+    tracker.ask("runs/delete", run_id=tracker.run(experiment, start=5, params={"of": "archived"}))
+    for number in range(5):
+        tracker.run(experiment, start=100 + number, metrics={"loss": number}, params={"number": str(number)})
+    return experiment
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"run_view_type": "ALL"},
+        {},
+        {"run_view_type": "DELETED_ONLY"},
+        {"order_by": ["metrics.loss DESC"], "max_results": 3},
+        {"order_by": ["attributes.start_time DESC"], "max_results": 3, "page_token": gateway_runs.offset_token(3)},
+        {"filter": "metrics.loss > 1 AND params.number != '4'"},
+        {"filter": "attributes.start_time > 9000000"},
+        {"filter": "metrics.loss is odd"},
+        {"page_token": "no token"},
+    ],
+)
+def test_a_page_of_runs_is_what_mlflow_says(mlflow_server, study, asked):
+    body = {"experiment_ids": [study], **asked}
+    theirs = mlflow_server.direct("POST", "/api/2.0/mlflow/runs/search", json=body)
+    ours = mlflow_server.direct("POST", "/slipway/runs", json=body)
+    assert ours.status_code == theirs.status_code, ours.text
+    assert sorted_lists(ours.text) == sorted_lists(theirs.text)
+
+
+def sorted_lists(answer: str):
+    """MLflow gives what belongs to a run in no order, and a number that is not finite as text."""
+    said = json.loads(answer, parse_constant=str)
+    for run in said.get("runs", ()):
+        for lists in (run["data"], run["inputs"], run["outputs"]):
+            for values in lists.values():
+                values.sort(key=json.dumps)
+    return said
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [b"", b"[]", b"{}", *(json.dumps({"experiment_ids": ["1"], **wrong}).encode() for wrong in (
+        {"experiment_ids": "1"}, {"experiment_ids": [1]}, {"max_results": 0}, {"max_results": True}, {"filter": 1},
+        {"max_results": 50_001}, {"run_view_type": "SOME"}, {"order_by": "loss"}, {"page_token": 3},
+    ))],
+)  # fmt: skip
+def test_a_page_of_runs_wants_the_body_of_a_search(mlflow_server, asked):
+    answer = mlflow_server.direct("POST", "/slipway/runs", data=asked)
+    assert (answer.status_code, answer.json()["error_code"]) == (400, "INVALID_PARAMETER_VALUE")
+
+
+def test_a_page_of_runs_is_for_the_portal_alone(mlflow):
+    assert requests.post(f"{mlflow.url}/slipway/runs", timeout=5).status_code == 401
+    assert mlflow.ask("dana-laptop", "POST", "/slipway/runs", json={"experiment_ids": ["0"]}).status_code == 404
+
+
+def test_a_server_without_pages_of_runs_is_asked_as_mlflow_documents_it(study, monkeypatch):
+    asked = {"experiment_ids": [study], "order_by": ["attributes.start_time DESC"]}
+    quick = gateway_runs.runs_search(**asked)
+    monkeypatch.setattr(gateway_runs, "offers", lambda path: False)
+    assert [run["info"] for run in gateway_runs.runs_search(**asked).runs] == [run["info"] for run in quick.runs]

@@ -36,7 +36,7 @@ SAMPLED = '"sampled":true}'
 PARALLEL = 2  # MLflow's own process does one thing at a time
 INFINITE = 1.797e308  # MLflow stores an infinity as the largest double
 EMPTY = json.dumps({"steps": [], "values": [], "from": 0, "times": [], "odd": {}, "sampled": False})
-COLUMNS = "/slipway/histories"  # what our own server adds: `apps.experiments.mlflow_histories`
+COLUMNS = "/slipway/histories"  # what our own server adds: `apps.experiments.mlflow_server.histories`
 Columns = tuple[list[int], list[int], list[float]]  # steps, milliseconds since 1970, values
 _pool = ThreadPoolExecutor(PARALLEL, thread_name_prefix="curves")
 _asked: dict[tuple[Any, ...], "Future[dict[str, str]]"] = {}

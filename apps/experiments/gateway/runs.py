@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from apps.experiments.exceptions import TrackerRefused
-from apps.experiments.gateway import AnswerTooLarge, call
+from apps.experiments.gateway import AnswerTooLarge, call, offers
 from apps.experiments.gateway.workspaces import experiments_by_workspace
 
 RunJson = dict[str, Any]
@@ -15,6 +15,7 @@ ViewType = Literal["ACTIVE_ONLY", "DELETED_ONLY", "ALL"]
 NEWEST_FIRST = ("attributes.start_time DESC",)
 IDS_AT_ONCE = 200
 SEARCH_SECONDS = 25.0
+PAGES = "/slipway/runs"  # what our own server adds: `apps.experiments.mlflow_server.run_pages`
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,8 @@ def runs_search(
         body["filter"] = filter
     if page_token:
         body["page_token"] = page_token
-    answer = call("POST", "runs/search", json=body, seconds=SEARCH_SECONDS, most_bytes=most_bytes)
+    search = PAGES if offers(PAGES) else "runs/search"
+    answer = call("POST", search, json=body, seconds=SEARCH_SECONDS, most_bytes=most_bytes)
     return RunPage(list(answer.get("runs") or ()), str(answer.get("next_page_token") or ""))
 
 

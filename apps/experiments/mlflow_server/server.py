@@ -1,6 +1,6 @@
-"""The MLflow tracking server of an installation without one of its own: `python -m apps.experiments.mlflow_server`.
+"""The process: MLflow behind a secret.
 
-One process under uvicorn in place of the two to six of `mlflow server`. Every request but `GET /health` has to carry
+One under uvicorn in place of the two to six of `mlflow server`. Every request but `GET /health` has to carry
 `X-Slipway-MLflow-Secret`, because a loopback port is open to every process of the machine, notebooks among them. What
 MLflow can do on its own machine (run jobs, an assistant with a shell, calls to model providers, webhooks) stays shut.
 
@@ -11,7 +11,6 @@ import argparse
 import hmac
 import logging
 import os
-import sys
 import uuid
 from collections.abc import Callable, MutableMapping
 from pathlib import Path
@@ -19,7 +18,8 @@ from typing import Any
 
 import uvicorn
 
-from apps.experiments.mlflow_histories import Application, Histories
+from apps.core.garbage import garbage_settle
+from apps.experiments.mlflow_server.additions import Additions, Application
 
 logger = logging.getLogger("slipway.mlflow")
 
@@ -104,7 +104,7 @@ def application_make(*, backend_store_uri: str, secret: str) -> Application:
     initialize_backend_stores(backend_store_uri, backend_store_uri, artifact_root)
     from mlflow.server.fastapi_app import app
 
-    return SecretRequired(Histories(app), secret)
+    return SecretRequired(Additions(app), secret)
 
 
 def schema_upgrade(backend_store_uri: str) -> None:
@@ -143,8 +143,10 @@ def main(argv: list[str]) -> None:
         backend_store_uri=backend_store_uri, artifacts_destination=destination.as_uri(), port=options.port
     )
     schema_upgrade(backend_store_uri)
+    application = application_make(backend_store_uri=backend_store_uri, secret=secret)
+    garbage_settle()
     uvicorn.run(
-        application_make(backend_store_uri=backend_store_uri, secret=secret),
+        application,
         host=options.host,
         port=options.port,
         log_level="warning",
@@ -154,7 +156,3 @@ def main(argv: list[str]) -> None:
         timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=10,
     )
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
