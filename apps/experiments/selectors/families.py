@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from django.db import connection
-from django.db.models import Q
 
-from apps.experiments.models import Experiment, Run
+from apps.experiments.models import Run
 from apps.experiments.selectors.listed import ListedRun, runs_listed, runs_listed_by_id
-from apps.experiments.selectors.ordering import Leg, Place, Scope, legs_read, place_read, place_write
+from apps.experiments.selectors.ordering import Leg, Place, Sql, legs_read, place_read, place_write
 from apps.experiments.selectors.runs import RunQuery, runs_of_legs
 
 BATCH = 150
@@ -43,8 +42,14 @@ def has_families(query: RunQuery) -> bool:
     """Whether any experiment in scope has a run with a parent; else the flat list is the same and quicker."""
     if query.experiment is not None:
         return query.experiment.has_children
-    rows = Experiment.objects.visible_to(query.user).filter(has_children=True)
-    return (rows if query.team is None else rows.filter(team=query.team)).exists()
+    which = "" if query.experiment_ids is None else " AND id = ANY(%s)"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT EXISTS (SELECT 1 FROM experiments_experiment WHERE has_children{which})",  # noqa: S608
+            [] if query.experiment_ids is None else [query.experiment_ids],
+        )
+        (has,) = cursor.fetchone()
+    return bool(has)
 
 
 def families_page(query: RunQuery, *, cursor: str = "", size: int = 100) -> FamilyPage:
@@ -81,10 +86,10 @@ def _firsts(query: RunQuery, place: Place | None, limit: int) -> tuple[list[tupl
     total = query.total()
     count = total.kept
     batch = max(BATCH, limit + limit // 2)
-    base = query.scope
     while len(kept) < limit:
-        rows = base.rows.exclude(family__anyof=list(seen)) if seen else base.rows
-        scope = Scope(rows, base.experiment_ids, held=base.held)
+        scope = query.scope
+        if seen:
+            scope = scope.narrowed(Sql("run.family <> ALL(%s)", (list(seen),)), held=scope.held is not None)
         ask = not seen and count is None
         legs, counted = legs_read(scope, query.ordering, place, batch, counted=ask, families=True)
         count = total.settled(counted) if count is None else count
@@ -112,13 +117,12 @@ def _met_first(legs: Iterable[Leg]) -> dict[str, int]:
 
 def _first_members(query: RunQuery, families: Iterable[str]) -> dict[str, int]:
     """Family → the matching run that stands first in the order."""
-    rows = query.rows().filter(family__anyof=list(families))
-    scope = Scope(rows, query.experiment_ids, held=True)
+    scope = query.scope.narrowed(Sql("run.family = ANY(%s)", (list(families),)), held=True)
     return _met_first(legs_read(scope, query.ordering, None, None, families=True)[0])
 
 
 def families_of(query: RunQuery, families: Sequence[str]) -> list[Family]:
-    """Their topmost runs with what is below them, in the order given, in two queries."""
+    """Their topmost runs with what is below them, in the order given: two queries, three where something is."""
     tops = {run.run_id: run for run in query.seen(list(runs_listed_by_id(families).values()))}
     missing = [family for family in families if family not in tops]
     if missing:  # The parent was removed for good, or is not to be seen: any of its children stands for it.
@@ -138,26 +142,29 @@ class _Sum(NamedTuple):
 
 
 _NOTHING = _Sum(0, has_top=False, least=None, most=None)
+_ALONE = _Sum(1, has_top=True, least=None, most=None)
+_NESTED = "SELECT DISTINCT family FROM experiments_run WHERE family = ANY(%s) AND parent_run_id <> ''"
 _SUMS = """
-    WITH member(id, family, is_top) AS ({members})
-    SELECT family, count(*), bool_or(is_top), min(metric.value), max(metric.value)
-    FROM member
-    JOIN unnest(%s::text[], %s::text[]) AS told(family, key) USING (family)
-    LEFT JOIN experiments_runmetric AS metric ON metric.run_id = member.id AND metric.key = told.key
-    GROUP BY family
+    SELECT run.family, count(*), bool_or(run.id = told.top), min(metric.value), max(metric.value)
+    FROM unnest(%s::text[], %s::bigint[], %s::text[]) AS told(family, top, key)
+    JOIN experiments_run AS run ON run.family = told.family
+    LEFT JOIN experiments_runmetric AS metric ON metric.run_id = run.id AND metric.key = told.key
+    WHERE {where} GROUP BY run.family
 """
 
 
 def _sums(query: RunQuery, tops: dict[str, ListedRun]) -> dict[str, _Sum]:
-    """By family. `tops` is family → the run that stands for it."""
-    families = list(tops)
-    standing = Q(run_id__anyof=[top.run_id for top in tops.values()])
-    matching = query.rows().filter(family__anyof=families).annotate(is_top=standing)
-    members, params = matching.values_list("pk", "family", "is_top").query.sql_with_params()
-    metrics = [_metric(query, top) for top in tops.values()]
+    """By family. `tops` is family → the run that stands for it. Where nothing is below it, it is what the list met."""
     with connection.cursor() as cursor:
-        cursor.execute(_SUMS.format(members=members), [*params, families, metrics])
-        return {family: _Sum(*sums) for family, *sums in cursor.fetchall()}
+        cursor.execute(_NESTED, [list(tops)])
+        nested = {family: tops[family] for (family,) in cursor.fetchall()}
+        alone = {family: _ALONE for family in tops if family not in nested}
+        if not nested:
+            return alone
+        where = query.scope.where
+        told = [list(nested), [top.pk for top in nested.values()], [_metric(query, top) for top in nested.values()]]
+        cursor.execute(_SUMS.format(where=where.text), [*told, *where.params])
+        return alone | {family: _Sum(*sums) for family, *sums in cursor.fetchall()}
 
 
 def _family(query: RunQuery, top: ListedRun, sums: _Sum) -> Family:
@@ -178,7 +185,7 @@ def _is_lowest(query: RunQuery, top: ListedRun) -> bool:
 
 def children_of(query: RunQuery, family: Family) -> list[ListedRun]:
     """The matching runs below a family's topmost one, in the order of the list, at most 200."""
-    rows = query.rows().filter(family=family.top.family).exclude(pk=family.top.pk)
-    scope = Scope(rows, query.experiment_ids, held=True)
+    below = Sql("run.family = %s AND run.id <> %s", (family.top.family, family.top.pk))
+    scope = query.scope.narrowed(below, held=True)
     legs = legs_read(scope, query.ordering, None, MOST_CHILDREN)[0]
     return runs_of_legs(legs)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -16,7 +16,7 @@ class ListedExperiment(NamedTuple):
 
     pk: str
     name: str
-    team_id: int | None
+    team_id: UUID | None
     main_metric: str
     main_goal: str
 
@@ -66,8 +66,9 @@ class ListedRun(NamedTuple):
 
 
 _READ = """
-    SELECT run.id, run.run_id, run.name, run.status, run.archived, run.user_name, run.started_at, run.ended_at,
-        run.duration_ms, run.note, run.parent_run_id, run.family, run.commit, run.source_name, run.datasets::text,
+    SELECT run.id, run.run_id, run.name, run.status, run.archived, run.user_name,
+        extract(epoch FROM run.started_at)::float8, extract(epoch FROM run.ended_at)::float8, run.duration_ms, run.note,
+        run.parent_run_id, run.family, run.commit, run.source_name, run.datasets::text,
         run.environment_id, run.core_seconds, run.memory_byte_seconds, run.gpu_seconds,
         person.username, btrim(person.first_name || ' ' || person.last_name),
         run.experiment_id, experiment.name, experiment.team_id, experiment.main_metric, experiment.main_goal
@@ -78,6 +79,7 @@ _READ = """
 """
 _BY_PK, _BY_RUN_ID = _READ.format(column="id"), _READ.format(column="run_id")
 _OWN = len(ListedRun._fields) - 1
+_STARTED, _ENDED = ListedRun._fields.index("started_at"), ListedRun._fields.index("ended_at") + 1
 
 
 def runs_listed(pks: Sequence[int]) -> list[ListedRun]:
@@ -103,5 +105,11 @@ def _read(statement: str, keys: list[Any]) -> list[ListedRun]:
             experiment = experiments.get(key)
             if experiment is None:
                 experiment = experiments[key] = ListedExperiment(key, *row[_OWN:])
-            runs.append(ListedRun._make((*row[:_OWN], experiment)))
+            moments = map(_moment, row[_STARTED:_ENDED])
+            runs.append(ListedRun._make((*row[:_STARTED], *moments, *row[_ENDED:_OWN], experiment)))
     return runs
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    """Of seconds since 1970: made of PostgreSQL's text it takes ten times as long, a tenth of a page of runs."""
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)

@@ -8,41 +8,41 @@ the walks look each run up in. Without a filter nothing is held, and each run me
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from django.core import signing
-from django.core.exceptions import EmptyResultSet
 from django.db import connection
-from django.db.models import BooleanField, F, Func, Q, QuerySet
-from django.db.models.expressions import OrderBy
-from django.db.models.fields.json import KeyTextTransform
+from django.db.models import QuerySet
 
 from apps.core.exceptions import InvalidInput
 from apps.core.paging import CursorInvalid
-from apps.experiments.models import Experiment, Run, RunMetric, RunParam, RunTag
+from apps.experiments.models import Experiment
 
 SALT = "experiments.runs"
 DEFAULT_ORDERING = "-started_at"
-# Column of the table → field of Run; what a text lacks is "", and sorts last as NULL does.
+RUN = "experiments_run AS run"
+METRICS, PARAMS, TAGS = "experiments_runmetric", "experiments_runparam", "experiments_runtag"
+EXPERIMENT_NAME = "experiment.name"
+# Column of the table → what it is ordered by; what a text lacks is "", and sorts last as NULL does.
 COLUMNS = {
-    "started_at": "started_at",
-    "ended_at": "ended_at",
-    "duration": "duration_ms",
-    "core_seconds": "core_seconds",
-    "memory_byte_seconds": "memory_byte_seconds",
-    "gpu_seconds": "gpu_seconds",
-    "name": "name",
-    "status": "status",
-    "user": "user_name",
-    "note": "note",
-    "commit": "commit",
-    "source": "source_name",
-    "experiment": "experiment__name",
-    "datasets": "first_dataset",
+    "started_at": "run.started_at",
+    "ended_at": "run.ended_at",
+    "duration": "run.duration_ms",
+    "core_seconds": "run.core_seconds",
+    "memory_byte_seconds": "run.memory_byte_seconds",
+    "gpu_seconds": "run.gpu_seconds",
+    "name": "run.name",
+    "status": "run.status",
+    "user": "run.user_name",
+    "note": "run.note",
+    "commit": "run.commit",
+    "source": "run.source_name",
+    "experiment": EXPERIMENT_NAME,
+    "datasets": "run.datasets->0->>'name'",
 }
-TEXTS = frozenset({"name", "status", "user_name", "note", "commit", "source_name", "experiment__name"})
+TEXTS = frozenset({"run.name", "run.user_name", "run.note", "run.commit", "run.source_name"})
 
 
 @dataclass(frozen=True)
@@ -77,127 +77,156 @@ def _is_text(key: str) -> bool:
     return not any("\ud800" <= character <= "\udfff" for character in key)
 
 
-class InHit(Func):
-    """Whether the run is one of those found. "IS TRUE" keeps PostgreSQL from turning the walk round into a join."""
-
-    template = "(%(expressions)s IN (SELECT id FROM hit)) IS TRUE"
-    output_field = BooleanField()
-
-
 @dataclass(frozen=True)
-class Walk:
-    """Rows in one order. `value` is what they are ordered by, "" for the id alone; `run` the field that is the run.
+class Sql:
+    """A piece of a statement and what is given with it. The text is our own; what a person wrote is in `params`."""
 
-    `nulls_last` says how the index is built: value DESC NULLS LAST; else value ASC. Where there is none either does.
-    """
+    text: str
+    params: tuple[Any, ...] = ()
 
-    source: QuerySet[Any]
-    value: str
-    run: str
-    descending: bool
-    tie_descending: bool
-    nulls_last: bool = False
-
-    def statement(self, after: "Place | None", *, reverse: bool) -> tuple[str, Sequence[Any]] | None:
-        """SQL of (value, run) in order from `after` on; None where there can be none."""
-        tie = self.tie_descending != reverse
-        orders = [F(self.run).desc() if tie else F(self.run).asc()]
-        if self.value:
-            orders.insert(0, self._by_value(self.descending != reverse))
-        rows = self.source.order_by(*orders)
-        if after is not None:
-            rows = rows.filter(self._beyond(after.value, after.run, reverse=reverse))
-        names = [self.value, self.run] if self.value else [self.run]
-        try:
-            sql, params = rows.values_list(*names).query.sql_with_params()
-        except EmptyResultSet:
-            return None
-        return sql, params
-
-    def _by_value(self, descending: bool) -> OrderBy:
-        if not self.nulls_last:
-            return F(self.value).desc() if descending else F(self.value).asc()
-        return F(self.value).desc(nulls_last=True) if descending else F(self.value).asc(nulls_first=True)
-
-    def _beyond(self, value: Any, run: int, *, reverse: bool) -> Q:
-        further = Q(**{f"{self.run}__{'lt' if self.tie_descending != reverse else 'gt'}": run})
-        if not self.value:
-            return further
-        side = "lt" if self.descending != reverse else "gt"
-        # The first half is what the index begins at; it says nothing that the second does not.
-        return Q(**{f"{self.value}__{side}e": value}) & (
-            Q(**{f"{self.value}__{side}": value}) | (Q(**{self.value: value}) & further)
-        )
+    def __and__(self, other: "Sql") -> "Sql":
+        return Sql(f"{self.text} AND {other.text}", self.params + other.params)
 
 
 @dataclass(frozen=True)
 class Scope:
-    """What is walked through: the runs a list is of, and of which experiments they can be, None for any.
+    """What is walked through: the runs that `where` leaves, a condition on `run`, a row of `experiments_run`.
 
-    `held` says that the statement holds their ids as `hit`, because finding them costs more than looking one up.
+    `experiment_ids` are of which experiments they can be, None for any. `held` says that the statement holds their ids
+    as `hit`, because finding them costs more than looking one up; `ids` is then a SELECT of them.
     """
 
-    rows: QuerySet[Run]
+    where: Sql
     experiment_ids: Sequence[str] | None
-    held: bool
+    held: Sql | None = None
 
-    def own(self) -> QuerySet[Run]:
-        return Run.objects.filter(InHit(F("pk"))) if self.held else self.rows
+    def narrowed(self, condition: Sql, *, held: bool) -> "Scope":
+        narrower = replace(self, where=self.where & condition, held=None)
+        return replace(narrower, held=narrower.ids) if held else narrower
 
-    def keyed(self, model: Any, key: str) -> QuerySet[Any]:
-        """Rows of metrics, parameters or tags that belong to them."""
-        found = self.near(model.objects.filter(key=key))
-        return found.filter(InHit(F("run_id"))) if self.held else found.filter(run__in=self.rows.values("pk"))
+    @property
+    def ids(self) -> Sql:
+        """A SELECT of them."""
+        return self.held or Sql(f"SELECT run.id FROM {RUN} WHERE {self.where.text}", self.where.params)  # noqa: S608
 
-    def near(self, found: QuerySet[Any]) -> QuerySet[Any]:
+    def own(self, source: str = RUN) -> Sql:
+        """FROM and WHERE of the runs."""
+        # "IS TRUE" keeps PostgreSQL from turning the walk round into a join.
+        where = Sql("(run.id IN (SELECT id FROM hit)) IS TRUE") if self.held else self.where
+        return Sql(f"{source} WHERE {where.text}", where.params)
+
+    def keyed(self, table: str, key: str) -> Sql:
+        """FROM and WHERE of metrics, parameters or tags that belong to them."""
+        if self.held:
+            return self.near(table, key) & Sql("(one.run_id IN (SELECT id FROM hit)) IS TRUE")
+        return self.near(table, key) & Sql(f"one.run_id IN ({self.ids.text})", self.ids.params)
+
+    def near(self, table: str, key: str) -> Sql:
         """Those of its experiments, whether or not they belong to the runs."""
-        if self.experiment_ids is None:
-            return found
-        if self.is_one:
-            return found.filter(experiment=self.experiment_ids[0])
-        return found.filter(experiment__anyof=self.experiment_ids)
+        found = Sql(f"{table} AS one WHERE one.key = %s", (key,))
+        return found if self.experiment_ids is None else found & of_experiments("one", self.experiment_ids)
 
     @property
     def is_one(self) -> bool:
         return self.experiment_ids is not None and len(self.experiment_ids) == 1
 
 
+def of_experiments(table: str, ids: Sequence[str]) -> Sql:
+    """The condition on their rows. Of one experiment its own index tells more than of an array with one in it."""
+    if len(ids) == 1:
+        return Sql(f"{table}.experiment_id = %s", (ids[0],))
+    return Sql(f"{table}.experiment_id = ANY(%s)", (list(ids),))
+
+
+@dataclass(frozen=True)
+class Walk:
+    """Rows in one order. `value` is what they are ordered by, "" for the id alone; `run` the column that is the run.
+
+    `source` is FROM and WHERE. `nulls_last` says how the index is built: value DESC NULLS LAST; else value ASC. Where
+    there is none either does.
+    """
+
+    source: Sql
+    value: str
+    run: str
+    descending: bool
+    tie_descending: bool
+    nulls_last: bool = False
+
+    def statement(self, after: "Place | None", *, reverse: bool) -> Sql:
+        """A SELECT of (value, run) in order from `after` on."""
+        orders = [f"{self.run} {_direction(self.tie_descending != reverse)}"]
+        if self.value:
+            orders.insert(0, f"{self.value} {self._by_value(self.descending != reverse)}")
+        rows = self.source if after is None else self.source & self._beyond(after.value, after.run, reverse=reverse)
+        names = f"{self.value}, {self.run}" if self.value else self.run
+        return Sql(f"SELECT {names} FROM {rows.text} ORDER BY {', '.join(orders)}", rows.params)  # noqa: S608
+
+    def _by_value(self, descending: bool) -> str:
+        if not self.nulls_last:
+            return _direction(descending)
+        return "DESC NULLS LAST" if descending else "ASC NULLS FIRST"
+
+    def _beyond(self, value: Any, run: int, *, reverse: bool) -> Sql:
+        further = f"{self.run} {_side(self.tie_descending != reverse)} %s"
+        if not self.value:
+            return Sql(further, (run,))
+        name, side = self.value, _side(self.descending != reverse)
+        # The first half is what the index begins at; it says nothing that the second does not.
+        return Sql(f"{name} {side}= %s AND ({name} {side} %s OR ({name} = %s AND {further}))", (value,) * 3 + (run,))
+
+
+def _direction(descending: bool) -> str:
+    return "DESC" if descending else "ASC"
+
+
+def _side(descending: bool) -> str:
+    return "<" if descending else ">"
+
+
 def walks_of(ordering: Ordering, scope: Scope) -> list[Walk]:
     """The chain for a list; every run of it is in exactly one of them."""
-    down = ordering.descending
+    down, key = ordering.descending, ordering.key
     if ordering.kind == "column":
         return _column_walks(ordering, scope)
     if ordering.kind == "metrics":
         # In one experiment its own index serves, which is built upwards.
         nulls_last, tie = (False, down) if scope.is_one else (down, True)
-        numbers = scope.keyed(RunMetric, ordering.key).filter(value__isnull=False)
-        have = RunMetric.objects.filter(key=ordering.key, value__isnull=False)
-        return [Walk(numbers, "value", "run_id", down, tie, nulls_last), _rest(scope, have)]
+        is_number = Sql("one.value IS NOT NULL")
+        numbers = scope.keyed(METRICS, key) & is_number
+        return [
+            Walk(numbers, "one.value", "one.run_id", down, tie, nulls_last),
+            _rest(scope, scope.near(METRICS, key) & is_number),
+        ]
     if ordering.kind == "tags":
-        texts = Walk(scope.keyed(RunTag, ordering.key), "short", "run_id", down, down)
-        return [texts, _rest(scope, RunTag.objects.filter(key=ordering.key))]
-    keyed = scope.keyed(RunParam, ordering.key)
-    figures = Walk(keyed.filter(number__isnull=False), "number", "run_id", down, down)
-    texts = Walk(keyed.filter(number__isnull=True), "short", "run_id", down, down)
-    return [figures, texts, _rest(scope, RunParam.objects.filter(key=ordering.key))]
+        texts = Walk(scope.keyed(TAGS, key), "one.short", "one.run_id", down, down)
+        return [texts, _rest(scope, scope.near(TAGS, key))]
+    keyed = scope.keyed(PARAMS, key)
+    figures = Walk(keyed & Sql("one.number IS NOT NULL"), "one.number", "one.run_id", down, down)
+    texts = Walk(keyed & Sql("one.number IS NULL"), "one.short", "one.run_id", down, down)
+    return [figures, texts, _rest(scope, scope.near(PARAMS, key))]
 
 
-def _rest(scope: Scope, have: QuerySet[Any]) -> Walk:
+def _rest(scope: Scope, have: Sql) -> Walk:
     """Those without a value: newest first whatever the direction."""
-    lacking = scope.own().exclude(pk__in=scope.near(have).values("run_id"))
-    return Walk(lacking, "", "pk", descending=True, tie_descending=True)
+    lacking = scope.own() & Sql(f"run.id NOT IN (SELECT one.run_id FROM {have.text})", have.params)  # noqa: S608
+    return Walk(lacking, "", "run.id", descending=True, tie_descending=True)
 
 
 def _column_walks(ordering: Ordering, scope: Scope) -> list[Walk]:
-    field, rows, down = COLUMNS[ordering.key], scope.own(), ordering.descending
-    if field in {"status", "experiment__name"}:  # Never empty.
-        return [Walk(rows, field, "pk", down, down)]
-    if field == "first_dataset":
-        rows = rows.annotate(first_dataset=KeyTextTransform("name", KeyTextTransform(0, "datasets")))
-    lacks = Q(**{field: ""}) if field in TEXTS else Q(**{f"{field}__isnull": True})
-    indexed = field in {"started_at", "duration_ms"}
-    walk = Walk(rows.exclude(lacks), field, "pk", down, down, nulls_last=indexed)
-    return [walk, Walk(rows.filter(lacks), "", "pk", descending=True, tie_descending=True)]
+    column, down = COLUMNS[ordering.key], ordering.descending
+    if column == EXPERIMENT_NAME:
+        rows = scope.own(
+            "experiments_run AS run JOIN experiments_experiment AS experiment ON experiment.id = run.experiment_id"
+        )
+        return [Walk(rows, column, "run.id", down, down)]
+    rows = scope.own()
+    if column == "run.status":  # Never empty.
+        return [Walk(rows, column, "run.id", down, down)]
+    has, lacks = ("<> ''", "= ''") if column in TEXTS else ("IS NOT NULL", "IS NULL")
+    indexed = column in {"run.started_at", "run.duration_ms"}
+    walk = Walk(rows & Sql(f"{column} {has}"), column, "run.id", down, down, nulls_last=indexed)
+    return [walk, Walk(rows & Sql(f"{column} {lacks}"), "", "run.id", descending=True, tie_descending=True)]
 
 
 @dataclass(frozen=True)
@@ -255,19 +284,15 @@ def legs_read(
     params: list[Any] = []
     numbers: list[int] = []
     asked = ["(SELECT count(*) FROM hit)" if counted else "NULL::bigint"]
-    try:
-        sql, given = scope.rows.values_list("pk").query.sql_with_params()
-    except EmptyResultSet:
-        return [], 0
     if scope.held or counted:
-        ctes.append(f"hit(id) AS {'' if scope.held else 'NOT '}MATERIALIZED ({sql})")
-        params += given
+        ctes.append(f"hit(id) AS {'' if scope.held else 'NOT '}MATERIALIZED ({scope.ids.text})")
+        params += scope.ids.params
     for number, walk, statement in _statements(walks_of(ordering, scope), place):
         so_far = "".join(f" - (SELECT count(*) FROM leg{done})" for done in numbers)  # noqa: S608
         names = "value, run" if walk.value else "run"
         bound = "" if limit is None else f" LIMIT {int(limit)}{so_far}"
-        ctes.append(f"leg{number}({names}) AS MATERIALIZED ({statement[0]}{bound})")
-        params += statement[1]
+        ctes.append(f"leg{number}({names}) AS MATERIALIZED ({statement.text}{bound})")
+        params += statement.params
         asked.append(f"ARRAY(SELECT {'value' if walk.value else 'NULL::text'} FROM leg{number})")  # noqa: S608
         asked.append(f"ARRAY(SELECT run FROM leg{number})")  # noqa: S608
         if families:
@@ -275,7 +300,7 @@ def legs_read(
             asked.append(f"ARRAY(SELECT ({family}) FROM leg{number})")  # noqa: S608
         numbers.append(number)
     with connection.cursor() as cursor:
-        # The parts were made by the ORM, and what a person wrote is in `params`.
+        # Of our own words; what a person wrote is in `params`.
         cursor.execute(f"WITH {', '.join(ctes)} SELECT {', '.join(asked)}", params)
         count, *arrays = cursor.fetchone()
     width = 3 if families else 2
@@ -286,15 +311,13 @@ def legs_read(
     return legs, count
 
 
-def _statements(walks: Sequence[Walk], place: Place | None) -> Iterator[tuple[int, Walk, tuple[str, Sequence[Any]]]]:
+def _statements(walks: Sequence[Walk], place: Place | None) -> Iterator[tuple[int, Walk, Sql]]:
     reverse = place is not None and place.reverse
     for number in reversed(range(len(walks))) if reverse else range(len(walks)):
         if place is not None and (number > place.walk if reverse else number < place.walk):
             continue
         after = place if place is not None and number == place.walk else None
-        statement = walks[number].statement(after, reverse=reverse)
-        if statement is not None:
-            yield number, walks[number], statement
+        yield number, walks[number], walks[number].statement(after, reverse=reverse)
 
 
 def experiment_ids_of(rows: QuerySet[Experiment]) -> list[str]:

@@ -5,11 +5,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import QuerySet
 from django.http import QueryDict
 
 from apps.accounts.models import Team, User
+from apps.accounts.selectors import OwnTeam, own_teams
 from apps.experiments.filters import All, Node, filter_parse, filter_q
 from apps.experiments.models import ID_LENGTH, Experiment, Run
 from apps.experiments.selectors.listed import ListedRun, runs_listed
@@ -18,8 +20,10 @@ from apps.experiments.selectors.ordering import (
     Leg,
     Ordering,
     Scope,
+    Sql,
     experiment_ids_of,
     legs_read,
+    of_experiments,
     ordering_read,
     place_read,
     place_write,
@@ -62,6 +66,8 @@ class RunQuery:
     @cached_property
     def experiment_ids(self) -> list[str] | None:
         """Of those the runs can be of; None where that is every experiment there is."""
+        if not self.user.is_active:
+            return []
         if self.experiment is not None:
             return [self.experiment.pk]
         if self.user.sees_everything and self.team is None:
@@ -70,9 +76,9 @@ class RunQuery:
         return experiment_ids_of(seen if self.team is None else seen.filter(team=self.team))
 
     @cached_property
-    def own_teams(self) -> list[Team]:
+    def own_teams(self) -> list[OwnTeam]:
         """Those that the person belongs to, by name."""
-        return list(self.user.teams.order_by("name"))
+        return own_teams(self.user)
 
     @cached_property
     def _rows(self) -> QuerySet[Run]:
@@ -123,9 +129,17 @@ class RunQuery:
         """What is known of the list's length without counting."""
         return total_of(self.experiment_ids, archived=self.archived) if self.node == All() else COUNTED
 
-    @property
+    @cached_property
     def scope(self) -> Scope:
-        return Scope(self.rows(), self.experiment_ids, held=self.node != All())
+        if self.node == All():
+            kept = Sql("run.archived" if self.archived else "NOT run.archived")
+            ids = self.experiment_ids
+            return Scope(kept if ids is None else kept & of_experiments("run", ids), ids)
+        try:
+            found = Sql(*self.rows().values_list("pk").query.sql_with_params())
+        except EmptyResultSet:
+            found = Sql("SELECT id FROM experiments_run WHERE FALSE")
+        return Scope(Sql(f"run.id IN ({found.text})", found.params), self.experiment_ids, held=found)
 
     def page(self, *, cursor: str = "", size: int = 100, counted: bool = False) -> RunPage:
         """Two queries, the count included. Raises `CursorInvalid`."""

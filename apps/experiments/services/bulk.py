@@ -5,7 +5,8 @@ from typing import Any
 
 from django.db import transaction
 
-from apps.accounts.models import Team, User
+from apps.accounts.models import User
+from apps.accounts.selectors import OwnTeam
 from apps.audit.services import audit_record
 from apps.core.exceptions import InvalidInput, NotAllowed
 from apps.experiments.exceptions import TrackerAway, TrackerRefused
@@ -20,7 +21,7 @@ WHAT_MEMBERS_DO = "You may see these runs; members of their team may change them
 
 
 def may_change(
-    user: User, experiments: Iterable[Experiment | ListedExperiment], teams: Iterable[Team] | None = None
+    user: User, experiments: Iterable[Experiment | ListedExperiment], teams: Iterable[OwnTeam] | None = None
 ) -> bool:
     """Members of the team that they belong to; auditors and platform engineers look.
 

@@ -20,13 +20,13 @@ def person(request: HttpRequest) -> User:
 
 def experiment_find(request: HttpRequest, experiment_id: str, *related: str) -> Experiment:
     """With its `related` team or owner at hand. Raises `Http404` for what is not there or not the person's to see."""
-    found = None
-    if 0 < len(experiment_id) <= ID_LENGTH and "\0" not in experiment_id:
-        rows = Experiment.objects.visible_to(person(request)).filter(pk=experiment_id)
-        found = (rows.select_related(*related) if related else rows).first()
-    if found is None:
+    if not 0 < len(experiment_id) <= ID_LENGTH or "\0" in experiment_id:
         raise Http404
-    return found
+    rows = Experiment.objects.visible_to(person(request))
+    try:
+        return (rows.select_related(*related) if related else rows).get(pk=experiment_id)
+    except Experiment.DoesNotExist:
+        raise Http404 from None
 
 
 def experiment_asked(request: HttpRequest, given: str) -> Experiment | None:

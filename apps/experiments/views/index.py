@@ -78,6 +78,6 @@ def _groups(state: IndexState) -> list[dict[str, Any]]:
         {
             "title": "Reconcile",
             "facts": walking,
-            "about": "Walks over all runs for ever, with 5 % of MLflow's time, and finds what changed unseen.",
+            "about": "Walks over all runs for ever, with 2.5 % of MLflow's time, and finds what changed unseen.",
         },
     ]
