@@ -137,6 +137,7 @@ class Run(models.Model):
             ),
             models.Index(fields=["status"], condition=Q(status__in=("RUNNING", "SCHEDULED")), name="run_active"),
             models.Index(fields=["family"], name="run_family"),
+            models.Index(fields=["family"], condition=~Q(parent_run_id=""), name="run_nested"),
             models.Index(fields=["parent_run_id"], condition=~Q(parent_run_id=""), name="run_parent"),
             models.Index(fields=["environment_id", "started_at"], condition=~Q(environment_id=None), name="run_env"),
             models.Index(fields=["user", "-started_at"], name="run_user"),

@@ -88,10 +88,13 @@ def duration(value: Any) -> str:
     days, rest = divmod(whole, 86_400)
     hours, rest = divmod(rest, 3_600)
     minutes, secs = divmod(rest, 60)
-    pairs = [(days, "d"), (hours, "h"), (minutes, "min"), (secs, "s")]
-    first = next((index for index, (count, _) in enumerate(pairs) if count), 3)
-    shown = [f"{count} {unit}" for count, unit in pairs[first : first + 2] if count]
-    return " ".join(shown) or "0 s"
+    if days:
+        return f"{days} d {hours} h" if hours else f"{days} d"
+    if hours:
+        return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+    if minutes:
+        return f"{minutes} min {secs} s" if secs else f"{minutes} min"
+    return f"{secs} s"
 
 
 def clock(value: datetime, now: datetime | None = None, zone: tzinfo | None = None) -> str:

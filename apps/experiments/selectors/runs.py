@@ -35,6 +35,7 @@ NEWEST = """
     SELECT max(of_one.newest) FROM unnest(%s::text[]) AS one(id), LATERAL (
         SELECT max(id) AS newest FROM experiments_run WHERE experiment_id = one.id AND NOT archived) AS of_one
 """
+NEWEST_OF_ONE = "SELECT max(id) FROM experiments_run WHERE experiment_id = %s AND NOT archived"
 NEWEST_OF_ALL = "SELECT max(id) FROM experiments_run WHERE NOT archived"
 MOST_CHOSEN = 1000
 CHUNK = 1000
@@ -117,6 +118,8 @@ class RunQuery:
         with connection.cursor() as cursor:
             if self.experiment_ids is None:
                 cursor.execute(NEWEST_OF_ALL)
+            elif len(self.experiment_ids) == 1:
+                cursor.execute(NEWEST_OF_ONE, self.experiment_ids)
             else:
                 cursor.execute(NEWEST, [self.experiment_ids])
             (newest,) = cursor.fetchone()
