@@ -2,16 +2,14 @@
 
 import gc
 
-OBJECTS = 50_000  # made and still there before the young ones are looked through: by Python's own rule 700
 
-
-def garbage_settle() -> None:
+def garbage_settle(objects: int = 10_000) -> None:
     """Takes what was loaded for good out of the collector's sight; call it once that is there.
 
     It looks through all of it otherwise, 170,000 objects of the portal and 340,000 of MLflow, 70 ms and more in which
-    every request waits, every few dozen requests. What a request makes goes nearly all without the collector, and
-    what a long answer makes of rows is looked through once instead of a hundred times.
+    every request waits, every few dozen requests. `objects` is how many have to be made, and still be there, before the
+    young ones are looked through; by Python's own rule 700, so that one long answer has it done a hundred times.
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(OBJECTS, 20, 20)
+    gc.set_threshold(objects, 20, 20)

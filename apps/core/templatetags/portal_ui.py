@@ -100,8 +100,11 @@ def duration(value: Any) -> str:
 def clock(value: datetime, now: datetime | None = None, zone: tzinfo | None = None) -> str:
     """A moment in the person's zone, as short as it can be said: "18:00", "Tomorrow 09:00", "21 Nov 18:00"."""
     zone = zone or timezone.get_current_timezone()
-    local = value.astimezone(zone)
-    today = (now or timezone.now()).astimezone(zone).date()
+    return _clock(value.astimezone(zone), now or timezone.now())
+
+
+def _clock(local: datetime, now: datetime) -> str:
+    today = now.astimezone(local.tzinfo).date()
     days = (local.date() - today).days
     time = f"{local.hour:02}:{local.minute:02}"
     if days == 0:
@@ -116,10 +119,13 @@ def clock(value: datetime, now: datetime | None = None, zone: tzinfo | None = No
 
 def relative(value: datetime, now: datetime | None = None, zone: tzinfo | None = None) -> str:
     """The distance of a moment from now: "just now", "3 min ago", "in 2 h 10 min"; a date beyond a week."""
-    now = now or timezone.now()
-    seconds = (now - value).total_seconds()
+    return _relative(value.astimezone(zone or timezone.get_current_timezone()), now or timezone.now())
+
+
+def _relative(local: datetime, now: datetime) -> str:
+    seconds = (now - local).total_seconds()
     if abs(seconds) > 7 * 86_400:
-        return clock(value, now, zone)
+        return _clock(local, now)
     if seconds < 0:
         return f"in {duration(_coarse(-seconds))}"
     if seconds < 10:
@@ -153,7 +159,7 @@ def time_element(value: datetime, form: str, now: datetime, zone: tzinfo) -> Saf
     day = f"{local.day} {MONTHS[local.month - 1]} {local.year}"
     full = f"{day} {local.hour:02}:{local.minute:02}:{local.second:02} {local.tzname() or ''}".strip()
     live = f' data-live-time="{form}"' if form in LIVE_FORMS else ""
-    words = relative(value, now, zone) if live else clock(value, now, zone) if form == "clock" else full
+    words = _relative(local, now) if live else _clock(local, now) if form == "clock" else full
     stamp = value.astimezone(UTC).isoformat(timespec="milliseconds")[:-6]
     # Digits, names of months and zones, our own words: there are a hundred of these on a page, and nothing to escape.
     return SafeString(f'<time datetime="{stamp}Z" title="{full}"{live}>{words}</time>')

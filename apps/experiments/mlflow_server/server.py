@@ -26,6 +26,8 @@ logger = logging.getLogger("slipway.mlflow")
 SECRET_HEADER = b"x-slipway-mlflow-secret"
 # Longer than the portal keeps its own side of a connection.
 KEEP_ALIVE_SECONDS = 75
+# Of a page of a thousand runs SQLAlchemy makes sixteen thousand rows, all of them there until the page is written.
+ANSWER_OBJECTS = 50_000
 SHUT = ("/ajax-api/3.0/mlflow/assistant", "/ajax-api/3.0/jobs", "/gateway/", "/ajax-api/2.0/mlflow/gateway-proxy")
 
 
@@ -144,7 +146,7 @@ def main(argv: list[str]) -> None:
     )
     schema_upgrade(backend_store_uri)
     application = application_make(backend_store_uri=backend_store_uri, secret=secret)
-    garbage_settle()
+    garbage_settle(ANSWER_OBJECTS)
     uvicorn.run(
         application,
         host=options.host,
