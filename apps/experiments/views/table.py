@@ -6,7 +6,6 @@ from urllib.parse import quote
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
-from django.utils.safestring import SafeString
 from django.views.decorators.http import require_safe
 
 from apps.core.exceptions import InvalidInput
@@ -113,7 +112,7 @@ def _rows(request: HttpRequest, query: RunQuery, shown: Experiment | None, layou
     baseline, base_values = _baseline(query, layout, table)
     drawn = Drawn(get, query, table, families, below, baseline, base_values)
     return {
-        "rows": SafeString("".join(rows_drawn(page.rows, drawn))),
+        "rows": rows_drawn(page.rows, drawn),
         "columns": table.columns,
         "heads": drawn.heads(),
         "columns_shown": "".join(f"&shown={quote(shown.key, safe='')}" for shown in table.columns),

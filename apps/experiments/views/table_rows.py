@@ -101,7 +101,7 @@ class Drawn:
         return f"?{query_kept(self.get, ordering=ordering)}"
 
 
-def rows_drawn(runs: Sequence[ListedRun], drawn: Drawn) -> list[SafeString]:
+def rows_drawn(runs: Sequence[ListedRun], drawn: Drawn) -> SafeString:
     """A row for each run, behind an open family those below it."""
     by_top = {family.top.pk: family for family in drawn.families}
     rows: list[SafeString] = []
@@ -111,7 +111,7 @@ def rows_drawn(runs: Sequence[ListedRun], drawn: Drawn) -> list[SafeString]:
         folds = family is not None and (family.children or not family.matches)
         rows.append(drawn.row(run, family=_family(drawn, family, bool(children)) if family and folds else None))
         rows += [drawn.row(child, depth=1) for child in children]
-    return rows
+    return SafeString("".join(rows))
 
 
 def _family_parts(family: dict[str, Any], name: str) -> tuple[str, str, str]:
