@@ -1,4 +1,4 @@
-"""A page of runs: the question and the answer of MLflow's `runs/search`, a thousand runs in a third of the time.
+"""A page of runs: the question and the answer of MLflow's `runs/search`, a thousand runs in under two thirds of the time.
 
     POST /slipway/runs {"experiment_ids": ["7"], "order_by": ["attributes.start_time DESC"], "max_results": 1000}
     {"runs": [{"info": …, "data": …, "inputs": …, "outputs": …}, …], "next_page_token": "…"}
@@ -45,7 +45,7 @@ def _asked(body: bytes) -> dict[str, Any]:
         and _are_texts(asked.get("experiment_ids"))
         and _are_texts(asked.get("order_by", []))
         and all(isinstance(asked.get(name, ""), str) for name in ("filter", "page_token"))
-        and asked.get("run_view_type", "ALL") in VIEWS
+        and asked.get("run_view_type", "ALL") in [*VIEWS]
         and type(asked.get("max_results", 1)) is int
         and 1 <= asked.get("max_results", 1) <= RUNS_MOST
     ):
