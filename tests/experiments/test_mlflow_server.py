@@ -135,7 +135,8 @@ def sorted_lists(answer: str):
     "asked",
     [b"", b"[]", b"{}", *(json.dumps({"experiment_ids": ["1"], **wrong}).encode() for wrong in (
         {"experiment_ids": "1"}, {"experiment_ids": [1]}, {"max_results": 0}, {"max_results": True}, {"filter": 1},
-        {"max_results": 50_001}, {"run_view_type": "SOME"}, {"run_view_type": []}, {"order_by": "loss"}, {"page_token": 3},
+        {"max_results": 50_001}, {"run_view_type": "SOME"}, {"run_view_type": []}, {"order_by": "loss"},
+        {"page_token": 3},
     ))],
 )  # fmt: skip
 def test_a_page_of_runs_wants_the_body_of_a_search(mlflow_server, asked):
